@@ -1,0 +1,1 @@
+//! Meta's Cloud API: message types, client, callbacks, signatures, limits and the error table.

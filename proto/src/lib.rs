@@ -1,0 +1,1 @@
+//! The public gRPC contract, assent.v1, compiled without protoc.

@@ -1,0 +1,1 @@
+//! Owns attempts: calls Meta once per permission, paces, and settles unknown outcomes.

@@ -1,0 +1,1 @@
+//! End-to-end, fault and load tests of the whole system, and the runners that measure it.
