@@ -1,0 +1,321 @@
+//! Group commit: one task for each shard and process that turns waiting appends into flushes.
+//!
+//! A flush is one round trip and one fsync, whoever the appends in it came from. While it runs the next appends queue up;
+//! when the shard is idle an append goes at once, and when it is busy the committer waits a little for more
+//! ([`pace`]), because an event alone in its flush costs the database twenty times what it costs among a hundred.
+
+mod heads;
+mod pace;
+pub(crate) mod plan;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use self::{
+    heads::Heads,
+    pace::Pace,
+    plan::{Offer, Plan, Planner, Settled, Waiting},
+};
+use crate::{
+    adapter::{Adapter, FlushError, Flushed},
+    append::{Append, AppendError, Appended},
+    chain::micros,
+    event::ShardId,
+    limits,
+};
+
+pub(crate) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// What a shard's committer has done since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) flushes: AtomicU64,
+    pub(crate) events: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) retries: AtomicU64,
+}
+
+/// The way into a shard.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    queue: mpsc::Sender<Waiting<Reply>>,
+    pub(crate) head: watch::Receiver<u64>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// Queues an append and waits for its outcome. Dropping the future before the append is in a flush withdraws it.
+    pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let outcome = async {
+            self.queue.send(Waiting { append, reply }).await.map_err(|_| AppendError::Closed)?;
+            answer.await.unwrap_or(Err(AppendError::Closed))
+        };
+        let unknown = AppendError::OutcomeUnknown { waited_ms: limits::APPEND_TIMEOUT.as_millis() as u64 };
+        tokio::time::timeout(limits::APPEND_TIMEOUT, outcome).await.unwrap_or(Err(unknown))
+    }
+}
+
+/// Starts the committer of a shard. It ends when `closing` turns true and everything queued is answered.
+pub(crate) fn start(
+    adapter: Adapter,
+    shard: ShardId,
+    head: u64,
+    closing: watch::Receiver<bool>,
+) -> (Handle, tokio::task::JoinHandle<()>) {
+    let (queue, waiting) = mpsc::channel(limits::QUEUE_APPENDS_MAX);
+    let (published, head) = watch::channel(head);
+    let counters = Arc::new(Counters::default());
+    let committer = Committer {
+        adapter,
+        shard,
+        waiting,
+        closing,
+        backlog: VecDeque::new(),
+        alone: VecDeque::new(),
+        heads: Heads::default(),
+        known_head: None,
+        pace: Pace::default(),
+        published,
+        counters: counters.clone(),
+    };
+    (Handle { queue, head, counters }, tokio::spawn(committer.run()))
+}
+
+struct Committer {
+    adapter: Adapter,
+    shard: ShardId,
+    waiting: mpsc::Receiver<Waiting<Reply>>,
+    closing: watch::Receiver<bool>,
+    /// Appends taken from the queue and not yet in a flush, oldest first.
+    backlog: VecDeque<Waiting<Reply>>,
+    /// Appends of a flush that the database refused: one of them is to blame, so each goes alone.
+    alone: VecDeque<Waiting<Reply>>,
+    heads: Heads,
+    known_head: Option<u64>,
+    pace: Pace,
+    published: watch::Sender<u64>,
+    counters: Arc<Counters>,
+}
+
+impl Committer {
+    async fn run(mut self) {
+        while self.gather().await {
+            if let Some(plan) = self.plan() {
+                self.flush(plan).await;
+            }
+        }
+    }
+
+    /// Waits until there is something worth flushing. False when the store is closed and nothing is left.
+    async fn gather(&mut self) -> bool {
+        if !self.alone.is_empty() {
+            return true;
+        }
+        if self.backlog.is_empty() {
+            tokio::select! {
+                biased;
+                first = self.waiting.recv() => match first {
+                    Some(first) => self.backlog.push_back(first),
+                    None => return false,
+                },
+                () = closed(&mut self.closing) => {
+                    self.waiting.close();
+                    return match self.waiting.recv().await {
+                        Some(first) => {
+                            self.backlog.push_back(first);
+                            true
+                        }
+                        None => false,
+                    };
+                }
+            }
+        }
+        self.take_queued();
+        let Some(deadline) = self.pace.deadline() else { return true };
+        while !self.pace.is_enough(self.backlog.len(), self.backlog_events()) {
+            tokio::select! {
+                biased;
+                more = self.waiting.recv() => match more {
+                    Some(more) => self.backlog.push_back(more),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+            self.take_queued();
+        }
+        true
+    }
+
+    fn take_queued(&mut self) {
+        while self.backlog.len() < limits::FLUSH_EVENTS_MAX {
+            let Ok(next) = self.waiting.try_recv() else { break };
+            self.backlog.push_back(next);
+        }
+    }
+
+    fn backlog_events(&self) -> usize {
+        // Bounded work: past a worthwhile number nobody asks further.
+        let mut events = 0;
+        for waiting in self.backlog.iter().rev() {
+            events += waiting.append.events();
+            if events >= limits::FLUSH_EVENTS_WORTHWHILE {
+                break;
+            }
+        }
+        events
+    }
+
+    /// Plans the next flush from what waits, oldest first.
+    fn plan(&mut self) -> Option<Plan<Reply>> {
+        let mut planner = Planner::new();
+        let mut deferred = VecDeque::new();
+        if let Some(alone) = self.alone.pop_front() {
+            // The first append always fits and nothing before it can defer it.
+            planner.offer(alone, |stream| self.heads.exact(stream));
+        } else {
+            while let Some(waiting) = self.backlog.pop_front() {
+                if waiting.reply.is_closed() {
+                    continue; // its caller gave up before it was flushed
+                }
+                if let Some(conflict) = self.heads.conflict(&waiting.append) {
+                    self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+                    answer(waiting.reply, Err(conflict));
+                    continue;
+                }
+                if !planner.has_room_for(&waiting.append) {
+                    self.backlog.push_front(waiting);
+                    break;
+                }
+                if let Offer::Deferred(waiting) = planner.offer(waiting, |stream| self.heads.exact(stream)) {
+                    deferred.push_back(waiting);
+                }
+            }
+        }
+        while let Some(waiting) = deferred.pop_back() {
+            self.backlog.push_front(waiting);
+        }
+        if planner.is_empty() {
+            return None;
+        }
+        let now = micros(OffsetDateTime::now_utc());
+        Some(planner.finish(Uuid::new_v4(), self.shard, now, self.known_head))
+    }
+
+    /// Runs a flush until its outcome is known, however often the connection is lost meanwhile.
+    async fn flush(&mut self, plan: Plan<Reply>) {
+        const BACKOFF_FIRST: Duration = Duration::from_millis(20);
+        const BACKOFF_MAX: Duration = Duration::from_secs(1);
+        let mut backoff = BACKOFF_FIRST;
+        let mut again = false;
+        let started = Instant::now();
+        self.pace.flush_started(started);
+        loop {
+            let outcome = tokio::time::timeout(limits::FLUSH_TIMEOUT, self.adapter.flush(&plan.flush, again)).await;
+            match outcome {
+                Ok(Ok(flushed)) => return self.settle(plan, flushed, started),
+                Ok(Err(FlushError::Refused(reason))) => return self.refuse(plan, reason),
+                Ok(Err(FlushError::Unknown(error))) => {
+                    tracing::warn!(shard = self.shard.0, %error, "a flush was cut off; running it again under its id");
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(shard = self.shard.0, "a flush had no answer in time; running it again under its id");
+                }
+            }
+            if plan.is_abandoned() {
+                tracing::error!(shard = self.shard.0, "the database did not answer before every caller gave up");
+                self.known_head = None;
+                self.heads.forget_exact();
+                return;
+            }
+            again = true;
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    fn settle(&mut self, plan: Plan<Reply>, flushed: Flushed, started: Instant) {
+        let appends = plan.appends();
+        let settled = match flushed {
+            Flushed::Now(findings) => {
+                if self.known_head != Some(findings.base) {
+                    self.heads.forget_exact();
+                }
+                let settled = plan.settle(&findings);
+                self.known_head = Some(settled.head);
+                settled
+            }
+            Flushed::Before { head, found } => {
+                // Others may have written since.
+                self.known_head = None;
+                self.heads.forget_exact();
+                plan.settle_found(head, &found)
+            }
+        };
+        self.observe(&settled, started);
+        let Settled { answers, again, heads, head, .. } = settled;
+        for (stream, version) in heads {
+            self.heads.put(stream, version);
+        }
+        self.published.send_if_modified(|published| {
+            let newer = head > *published;
+            *published = head.max(*published);
+            newer
+        });
+        for (reply, outcome) in answers {
+            answer(reply, outcome);
+        }
+        for waiting in again.into_iter().rev() {
+            self.backlog.push_front(waiting);
+        }
+        self.pace.flush_ended(appends, self.backlog.len() + self.waiting.len());
+    }
+
+    fn observe(&self, settled: &Settled<Reply>, started: Instant) {
+        let conflicts = settled.answers.iter().filter(|(_, outcome)| outcome.is_err()).count() as u64;
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.events.fetch_add(settled.written, Ordering::Relaxed);
+        self.counters.conflicts.fetch_add(conflicts, Ordering::Relaxed);
+        metrics::histogram!("assent_log_flush_events").record(settled.written as f64);
+        metrics::histogram!("assent_log_flush_seconds").record(started.elapsed().as_secs_f64());
+        metrics::counter!("assent_log_conflicts_total").increment(conflicts);
+    }
+
+    /// The database refused a flush as a whole, so nothing of it was written. One append is to blame; find it.
+    fn refuse(&mut self, plan: Plan<Reply>, reason: String) {
+        tracing::error!(shard = self.shard.0, reason, "the database refused a flush");
+        self.known_head = None;
+        self.heads.forget_exact();
+        if plan.appends() > 1 {
+            self.alone.extend(plan.take_apart());
+            return;
+        }
+        for (reply, error) in plan.fail(&AppendError::Refused { reason }) {
+            answer(reply, Err(error));
+        }
+    }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error means that the store was dropped, which closes it as well.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// A caller that no longer waits has been told, or has chosen, that it does not know the outcome.
+fn answer(reply: Reply, outcome: Result<Appended, AppendError>) {
+    let _gone = reply.send(outcome);
+}

@@ -1,0 +1,464 @@
+//! Turns waiting appends into one flush, and the flush's outcome into an answer for each of them.
+//!
+//! Pure: no database, no clock. The rules:
+//!
+//! * Appends are taken in the order they came. Expectations are checked by the database against the versions it holds
+//!   when the flush runs; the database numbers the events of those that pass.
+//! * An append that expects the version another append *of the same flush* will produce is **chained** to it: both pass
+//!   or neither does. Chained appends form a *group*, and a group is the unit of success.
+//! * An append whose fate cannot be told before the flush (it expects a fixed version of a stream that the flush moves in
+//!   some other way) is **deferred** to the next flush, with all later appends to the same streams, so that it is not
+//!   overtaken for ever.
+//! * When a group fails, members that were wrong themselves get their answer; the others go into the next flush. Each
+//!   failure answers at least one append, so this ends.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use assent_sealed::KeyId;
+use uuid::Uuid;
+
+use crate::{
+    append::{Append, AppendError, Appended, Expected},
+    chain::Digest,
+    event::{NewEvent, ShardId, StreamId},
+    limits,
+};
+
+/// Everything the database needs to write many appends in one round trip.
+#[derive(Debug)]
+pub(crate) struct Flush {
+    /// Names the flush, so that running it twice writes it once.
+    pub(crate) id: Uuid,
+    pub(crate) shard: ShardId,
+    /// Microseconds since the epoch, for every event of the flush.
+    pub(crate) recorded_at_us: i64,
+    /// The shard's head when this process last wrote it, if the cached versions are to be trusted at that head.
+    pub(crate) known_head: Option<u64>,
+    /// Distinct streams that are written or checked.
+    pub(crate) streams: Vec<FlushStream>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) keys: Vec<KeyCheck>,
+    pub(crate) events: Vec<FlushEvent>,
+    pub(crate) groups: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct FlushStream {
+    pub(crate) id: StreamId,
+    /// Its version at `known_head`, if remembered.
+    pub(crate) cached: Option<u32>,
+}
+
+/// `group` passes only if `stream` is at `version` before the flush.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) stream: usize,
+    pub(crate) group: usize,
+    pub(crate) version: u32,
+}
+
+/// `group` passes only if `key` is alive.
+#[derive(Debug)]
+pub(crate) struct KeyCheck {
+    pub(crate) key: KeyId,
+    pub(crate) group: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct FlushEvent {
+    pub(crate) group: usize,
+    pub(crate) stream: usize,
+    /// 1, 2, 3 … among the events of the flush for its stream; its version if every group passes is head plus this.
+    pub(crate) rank: u32,
+    pub(crate) event: NewEvent,
+    pub(crate) digest: Digest,
+}
+
+/// What the database found.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// The shard's head before the flush.
+    pub(crate) base: u64,
+    /// The version of each of the flush's streams before the flush.
+    pub(crate) heads: Vec<u32>,
+    /// Indices into the flush's keys of those that are gone.
+    pub(crate) gone: Vec<usize>,
+}
+
+impl Flush {
+    /// Which groups pass, given what the database found. The SQL function applies the same rule.
+    pub(crate) fn passing(&self, findings: &Findings) -> Vec<bool> {
+        let mut passing = vec![true; self.groups];
+        for check in &self.checks {
+            if findings.heads[check.stream] != check.version {
+                passing[check.group] = false;
+            }
+        }
+        for &gone in &findings.gone {
+            passing[self.keys[gone].group] = false;
+        }
+        passing
+    }
+}
+
+/// An append that waits, with whatever its caller waits on.
+#[derive(Debug)]
+pub(crate) struct Waiting<R> {
+    pub(crate) append: Append,
+    pub(crate) reply: R,
+}
+
+/// The appends of a flush and where their events went in it.
+#[derive(Debug)]
+pub(crate) struct Plan<R> {
+    pub(crate) flush: Flush,
+    members: Vec<Member<R>>,
+}
+
+#[derive(Debug)]
+struct Member<R> {
+    waiting: Waiting<R>,
+    group: usize,
+    /// Its own checks and keys, as ranges of the flush's.
+    checks: Range<usize>,
+    keys: Range<usize>,
+    /// How many of the flush's events are its own; they lie in the order of the members.
+    events: usize,
+}
+
+/// How a flush ended for its appends.
+#[derive(Debug)]
+pub(crate) struct Settled<R> {
+    pub(crate) answers: Vec<(R, Result<Appended, AppendError>)>,
+    /// Appends to try again, first in line.
+    pub(crate) again: Vec<Waiting<R>>,
+    /// Versions of the flush's streams after it, for the cache.
+    pub(crate) heads: Vec<(StreamId, u32)>,
+    /// The shard's head after the flush.
+    pub(crate) head: u64,
+    /// Events that it wrote.
+    pub(crate) written: u64,
+}
+
+/// Collects appends for the next flush.
+pub(crate) struct Planner<R> {
+    members: Vec<Member<R>>,
+    streams: Vec<FlushStream>,
+    index: HashMap<StreamId, usize>,
+    planned: Vec<Planned>,
+    checks: Vec<Check>,
+    keys: Vec<KeyCheck>,
+    events: Vec<FlushEvent>,
+    groups: Groups,
+    blocked: HashSet<StreamId>,
+    bytes: usize,
+}
+
+/// What the flush so far makes of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+struct Planned {
+    /// Events the flush adds to it if every group passes.
+    added: u32,
+    /// The version it then has and the group that this hangs on. Unknown once an `Any` append wrote it.
+    after: Option<(u32, usize)>,
+}
+
+/// Union-find over group numbers.
+#[derive(Debug, Default)]
+struct Groups(Vec<usize>);
+
+impl Groups {
+    fn add(&mut self) -> usize {
+        self.0.push(self.0.len());
+        self.0.len() - 1
+    }
+
+    fn root(&self, mut group: usize) -> usize {
+        while self.0[group] != group {
+            group = self.0[group];
+        }
+        group
+    }
+
+    fn join(&mut self, one: usize, other: usize) {
+        let (one, other) = (self.root(one), self.root(other));
+        self.0[one.max(other)] = one.min(other);
+    }
+}
+
+/// What became of an append that was offered to a [`Planner`].
+#[derive(Debug)]
+pub(crate) enum Offer<R> {
+    Taken,
+    /// Its fate depends on this flush: offer it to the next one.
+    Deferred(Waiting<R>),
+}
+
+impl<R> Planner<R> {
+    pub(crate) fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            streams: Vec::new(),
+            index: HashMap::new(),
+            planned: Vec::new(),
+            checks: Vec::new(),
+            keys: Vec::new(),
+            events: Vec::new(),
+            groups: Groups::default(),
+            blocked: HashSet::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether another append of this size still fits. The first always does.
+    pub(crate) fn has_room_for(&self, append: &Append) -> bool {
+        self.members.is_empty()
+            || (self.events.len() + append.events() <= limits::FLUSH_EVENTS_MAX
+                && self.bytes + append.bytes() <= limits::FLUSH_BYTES_MAX)
+    }
+
+    /// Takes the append into the flush, or says that it must wait for the next.
+    pub(crate) fn offer(&mut self, waiting: Waiting<R>, cached: impl Fn(&StreamId) -> Option<u32>) -> Offer<R> {
+        if !self.can_tell(&waiting.append) {
+            let append = &waiting.append;
+            self.blocked.extend(append.writes.iter().map(|write| write.stream.clone()));
+            self.blocked.extend(append.guards.iter().map(|(stream, _)| stream.clone()));
+            return Offer::Deferred(waiting);
+        }
+        self.take(waiting, cached);
+        Offer::Taken
+    }
+
+    /// Whether each expectation is either the database's to check or follows from appends already taken.
+    fn can_tell(&self, append: &Append) -> bool {
+        let writes = append.writes.iter().map(|write| (&write.stream, write.expected));
+        let guards = append.guards.iter().map(|(stream, expected)| (stream, *expected));
+        writes.chain(guards).all(|(stream, expected)| {
+            if self.blocked.contains(stream) {
+                return false;
+            }
+            let (Some(&index), Some(version)) = (self.index.get(stream), expected.version()) else { return true };
+            let planned = self.planned[index];
+            planned.added == 0 || planned.after.is_some_and(|(after, _)| after == version)
+        })
+    }
+
+    fn take(&mut self, mut waiting: Waiting<R>, cached: impl Fn(&StreamId) -> Option<u32>) {
+        let group = self.groups.add();
+        let (checks, keys, events) = (self.checks.len(), self.keys.len(), self.events.len());
+        self.bytes += waiting.append.bytes();
+        for (stream, expected) in &waiting.append.guards {
+            let stream = self.stream(stream, &cached);
+            self.expect(stream, *expected, group);
+        }
+        for write in &mut waiting.append.writes {
+            let stream = self.stream(&write.stream, &cached);
+            self.expect(stream, write.expected, group);
+            let count = write.events.len() as u32;
+            let planned = &mut self.planned[stream];
+            let before = if planned.added == 0 { write.expected.version() } else { planned.after.map(|(after, _)| after) };
+            planned.after = match (before, write.expected) {
+                (_, Expected::Any) | (None, _) => None,
+                (Some(before), _) => Some((before + count, group)),
+            };
+            let added = planned.added;
+            planned.added += count;
+            self.events.extend(write.events.drain(..).zip(added + 1..).map(|(event, rank)| FlushEvent {
+                group,
+                stream,
+                rank,
+                event,
+                digest: Digest::default(),
+            }));
+        }
+        self.keys.extend(waiting.append.keys.iter().map(|&key| KeyCheck { key, group }));
+        self.members.push(Member {
+            waiting,
+            group,
+            checks: checks..self.checks.len(),
+            keys: keys..self.keys.len(),
+            events: self.events.len() - events,
+        });
+    }
+
+    fn stream(&mut self, stream: &StreamId, cached: impl Fn(&StreamId) -> Option<u32>) -> usize {
+        if let Some(&index) = self.index.get(stream) {
+            return index;
+        }
+        let index = self.streams.len();
+        self.streams.push(FlushStream { id: stream.clone(), cached: cached(stream) });
+        self.planned.push(Planned::default());
+        self.index.insert(stream.clone(), index);
+        index
+    }
+
+    /// Records what `group` expects of the stream. `can_tell` has said that it can be recorded.
+    fn expect(&mut self, stream: usize, expected: Expected, group: usize) {
+        let Some(version) = expected.version() else { return };
+        match self.planned[stream] {
+            // Moved by this flush to just that version: pass or fail together.
+            Planned { added: 1.., after: Some((_, before)) } => self.groups.join(before, group),
+            Planned { .. } => self.checks.push(Check { stream, group, version }),
+        }
+    }
+
+    /// The flush with all that was taken.
+    pub(crate) fn finish(mut self, id: Uuid, shard: ShardId, recorded_at_us: i64, known_head: Option<u64>) -> Plan<R> {
+        let groups = &self.groups;
+        self.checks.iter_mut().for_each(|check| check.group = groups.root(check.group));
+        self.keys.iter_mut().for_each(|key| key.group = groups.root(key.group));
+        self.members.iter_mut().for_each(|member| member.group = groups.root(member.group));
+        for event in &mut self.events {
+            event.group = groups.root(event.group);
+            event.digest = Digest::of(&self.streams[event.stream].id, &event.event, recorded_at_us);
+        }
+        let flush = Flush {
+            id,
+            shard,
+            recorded_at_us,
+            known_head,
+            streams: self.streams,
+            checks: self.checks,
+            keys: self.keys,
+            events: self.events,
+            groups: self.groups.0.len(),
+        };
+        Plan { flush, members: self.members }
+    }
+}
+
+impl<R> Plan<R> {
+    /// How many appends the flush carries.
+    pub(crate) fn appends(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Answers every append of a flush that ran.
+    pub(crate) fn settle(self, findings: &Findings) -> Settled<R> {
+        let passing = self.flush.passing(findings);
+        let Flush { streams, checks, keys, events, .. } = self.flush;
+        let mut events = events.into_iter();
+        let mut versions = findings.heads.clone();
+        let mut settled = Settled::new(findings.base, self.members.len());
+        for member in self.members {
+            let events = events.by_ref().take(member.events);
+            if passing[member.group] {
+                let first = settled.head + 1;
+                let mut written: Vec<u32> = Vec::with_capacity(member.waiting.append.writes.len());
+                let mut stream = None;
+                for event in events {
+                    settled.head += 1;
+                    versions[event.stream] += 1;
+                    if stream.replace(event.stream) != Some(event.stream) {
+                        written.push(0);
+                    }
+                    *written.last_mut().expect("pushed with the first event") = versions[event.stream];
+                }
+                let appended = Appended { first, last: settled.head, versions: written };
+                settled.answers.push((member.waiting.reply, Ok(appended)));
+                continue;
+            }
+            let wrong = checks[member.checks.clone()].iter().find(|check| findings.heads[check.stream] != check.version);
+            let gone: Vec<KeyId> =
+                findings.gone.iter().filter(|&gone| member.keys.contains(gone)).map(|&gone| keys[gone].key).collect();
+            if let Some(check) = wrong {
+                let conflict = AppendError::Conflict {
+                    stream: streams[check.stream].id.clone(),
+                    actual: findings.heads[check.stream],
+                };
+                settled.answers.push((member.waiting.reply, Err(conflict)));
+                events.for_each(drop);
+            } else if !gone.is_empty() {
+                settled.answers.push((member.waiting.reply, Err(AppendError::KeysGone { keys: gone })));
+                events.for_each(drop);
+            } else {
+                settled.again.push(member.waiting.with_events(events));
+            }
+        }
+        settled.written = settled.head - findings.base;
+        settled.heads = streams.into_iter().map(|stream| stream.id).zip(versions).collect();
+        settled
+    }
+
+    /// Answers the appends of a flush that had already run when it was tried again: those whose events are in the log
+    /// succeeded, the others are decided anew.
+    pub(crate) fn settle_found(self, head: u64, found: &HashMap<Uuid, Found>) -> Settled<R> {
+        let mut events = self.flush.events.into_iter();
+        let mut settled = Settled::new(head, self.members.len());
+        settled.written = found.len() as u64;
+        for member in self.members {
+            let events: Vec<FlushEvent> = events.by_ref().take(member.events).collect();
+            let places: Option<Vec<(usize, Found)>> =
+                events.iter().map(|event| found.get(&event.event.id).map(|found| (event.stream, *found))).collect();
+            let Some(places) = places else {
+                settled.again.push(member.waiting.with_events(events));
+                continue;
+            };
+            let versions = places.chunk_by(|one, other| one.0 == other.0).filter_map(|events| events.last());
+            let appended = Appended {
+                first: places.first().map_or(0, |(_, found)| found.position),
+                last: places.last().map_or(0, |(_, found)| found.position),
+                versions: versions.map(|(_, found)| found.version).collect(),
+            };
+            settled.answers.push((member.waiting.reply, Ok(appended)));
+        }
+        settled
+    }
+
+    /// The appends as they were before they became a flush.
+    pub(crate) fn take_apart(self) -> Vec<Waiting<R>> {
+        let mut events = self.flush.events.into_iter();
+        self.members.into_iter().map(|member| member.waiting.with_events(events.by_ref().take(member.events))).collect()
+    }
+
+    /// Gives every append up with one error.
+    pub(crate) fn fail(self, error: &AppendError) -> impl Iterator<Item = (R, AppendError)> {
+        self.members.into_iter().map(move |member| (member.waiting.reply, error.clone()))
+    }
+}
+
+/// Where an event was found in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) position: u64,
+    pub(crate) version: u32,
+}
+
+impl<R> Settled<R> {
+    fn new(head: u64, appends: usize) -> Self {
+        Self { answers: Vec::with_capacity(appends), again: Vec::new(), heads: Vec::new(), head, written: 0 }
+    }
+}
+
+impl<R> Waiting<R> {
+    /// The append as it was before its events went into a flush.
+    fn with_events(mut self, events: impl IntoIterator<Item = FlushEvent>) -> Self {
+        let mut writes = self.append.writes.iter_mut();
+        let (mut write, mut stream) = (None, None);
+        for event in events {
+            // The writes of an append name different streams, so a change of stream is the next write.
+            if stream.replace(event.stream) != Some(event.stream) {
+                write = writes.next();
+            }
+            write.as_mut().expect("each stream of its events has a write").events.push(event.event);
+        }
+        self
+    }
+}
+
+impl Plan<crate::committer::Reply> {
+    /// Whether nobody waits for any of its appends any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.members.iter().all(|member| member.waiting.reply.is_closed())
+    }
+}
+
+#[cfg(test)]
+mod tests;
