@@ -62,13 +62,12 @@ impl Append {
 
     /// Adds events to the end of `stream`.
     #[must_use]
-    pub fn write(
-        mut self,
-        stream: StreamId,
-        expected: Expected,
-        events: impl IntoIterator<Item = NewEvent>,
-    ) -> Self {
-        self.writes.push(Write { stream, expected, events: events.into_iter().collect() });
+    pub fn write(mut self, stream: StreamId, expected: Expected, events: impl IntoIterator<Item = NewEvent>) -> Self {
+        self.writes.push(Write {
+            stream,
+            expected,
+            events: events.into_iter().collect(),
+        });
         self
     }
 
@@ -92,20 +91,33 @@ impl Append {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.writes.iter().flat_map(|write| &write.events).map(NewEvent::size).sum()
+        self.writes
+            .iter()
+            .flat_map(|write| &write.events)
+            .map(NewEvent::size)
+            .sum()
     }
 
     /// Checks what can be checked without the log.
     pub(crate) fn validate(&self) -> Result<(), InvalidAppend> {
-        let mut streams: Vec<&StreamId> =
-            self.writes.iter().map(|write| &write.stream).chain(self.guards.iter().map(|(stream, _)| stream)).collect();
+        let mut streams: Vec<&StreamId> = self
+            .writes
+            .iter()
+            .map(|write| &write.stream)
+            .chain(self.guards.iter().map(|(stream, _)| stream))
+            .collect();
         let count = streams.len();
         streams.sort_unstable();
         if let Some(pair) = streams.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(InvalidAppend::StreamTwice { stream: pair[0].clone() });
+            return Err(InvalidAppend::StreamTwice {
+                stream: pair[0].clone(),
+            });
         }
         if count > limits::APPEND_STREAMS_MAX {
-            return Err(InvalidAppend::TooManyStreams { streams: count, max: limits::APPEND_STREAMS_MAX });
+            return Err(InvalidAppend::TooManyStreams {
+                streams: count,
+                max: limits::APPEND_STREAMS_MAX,
+            });
         }
         if self.writes.is_empty() || self.writes.iter().any(|write| write.events.is_empty()) {
             return Err(InvalidAppend::NoEvents);
@@ -120,10 +132,16 @@ impl Append {
             }
         }
         if self.events() > limits::APPEND_EVENTS_MAX {
-            return Err(InvalidAppend::TooManyEvents { events: self.events(), max: limits::APPEND_EVENTS_MAX });
+            return Err(InvalidAppend::TooManyEvents {
+                events: self.events(),
+                max: limits::APPEND_EVENTS_MAX,
+            });
         }
         if self.bytes() > limits::APPEND_BYTES_MAX {
-            return Err(InvalidAppend::TooManyBytes { bytes: self.bytes(), max: limits::APPEND_BYTES_MAX });
+            return Err(InvalidAppend::TooManyBytes {
+                bytes: self.bytes(),
+                max: limits::APPEND_BYTES_MAX,
+            });
         }
         Ok(())
     }
@@ -144,7 +162,9 @@ pub struct Appended {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAppend {
     /// Nothing to write, or a write without events.
-    #[error("an append writes at least one event to each stream that it names; use a guard for a stream it only checks")]
+    #[error(
+        "an append writes at least one event to each stream that it names; use a guard for a stream it only checks"
+    )]
     NoEvents,
     /// A stream is named twice.
     #[error("stream {stream} is named twice in one append; put all its events into one write")]
@@ -238,7 +258,9 @@ impl AppendError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::OutcomeUnknown { .. } => true,
-            Self::Conflict { .. } | Self::KeysGone { .. } | Self::Invalid(_) | Self::Refused { .. } | Self::Closed => false,
+            Self::Conflict { .. } | Self::KeysGone { .. } | Self::Invalid(_) | Self::Refused { .. } | Self::Closed => {
+                false
+            }
         }
     }
 }

@@ -182,12 +182,23 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     pub(crate) fn new(shard: ShardId) -> Self {
-        Self { shard, hash: ChainHash::START, position: 0, flushes: 0 }
+        Self {
+            shard,
+            hash: ChainHash::START,
+            position: 0,
+            flushes: 0,
+        }
     }
 
     /// Checks one flush: its chain row and the events the log has at its positions.
     pub(crate) fn check(&mut self, row: &ChainRow, events: &[RecordedEvent]) -> Result<(), Tampering> {
-        let tampering = |position, what| Tampering { shard: self.shard, position, first: row.first, last: row.last, what };
+        let tampering = |position, what| Tampering {
+            shard: self.shard,
+            position,
+            first: row.first,
+            last: row.last,
+            what,
+        };
         if row.first != self.position + 1 || row.last < row.first {
             return Err(tampering(self.position + 1, TamperKind::ChainChanged));
         }
@@ -197,7 +208,9 @@ impl Verifier {
                 return Err(tampering(position, TamperKind::EventMissing));
             };
             debug_assert_eq!(event.shard, self.shard);
-            let kept = row.digests.get(index * DIGEST_KEPT_BYTES..(index + 1) * DIGEST_KEPT_BYTES);
+            let kept = row
+                .digests
+                .get(index * DIGEST_KEPT_BYTES..(index + 1) * DIGEST_KEPT_BYTES);
             if kept != Some(&digests[index].0[..DIGEST_KEPT_BYTES]) {
                 return Err(tampering(position, TamperKind::EventChanged));
             }
@@ -224,6 +237,10 @@ impl Verifier {
                 what: TamperKind::EventInserted,
             });
         }
-        Verified::Intact { events: self.position, flushes: self.flushes, head: self.hash }
+        Verified::Intact {
+            events: self.position,
+            flushes: self.flushes,
+            head: self.hash,
+        }
     }
 }

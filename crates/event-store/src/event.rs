@@ -126,7 +126,10 @@ pub struct StreamId {
 impl StreamId {
     /// The stream of `category` about `key`.
     pub fn new(category: impl Into<Name>, key: Uuid) -> Self {
-        Self { key, category: category.into() }
+        Self {
+            key,
+            category: category.into(),
+        }
     }
 }
 
@@ -174,7 +177,9 @@ pub struct EventMeta {
 impl EventMeta {
     /// The bytes that are stored.
     pub fn to_bytes(&self) -> Bytes {
-        serde_json::to_vec(self).expect("strings and uuids always serialize").into()
+        serde_json::to_vec(self)
+            .expect("strings and uuids always serialize")
+            .into()
     }
 }
 
@@ -196,7 +201,13 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event with a fresh id.
     pub fn new(kind: impl Into<Name>, schema_version: u16, data: impl Into<Bytes>, meta: &EventMeta) -> Self {
-        Self { id: Uuid::now_v7(), kind: kind.into(), schema_version, data: data.into(), meta: meta.to_bytes() }
+        Self {
+            id: Uuid::now_v7(),
+            kind: kind.into(),
+            schema_version,
+            data: data.into(),
+            meta: meta.to_bytes(),
+        }
     }
 
     /// Bytes that count against the size limit of an event.
@@ -274,7 +285,12 @@ mod tests {
 
     #[test]
     fn debug_never_shows_data() {
-        let event = NewEvent::new("contact.opted_in", 1, &b"{\"phone\":\"+12025550142\"}"[..], &EventMeta::default());
+        let event = NewEvent::new(
+            "contact.opted_in",
+            1,
+            &b"{\"phone\":\"+12025550142\"}"[..],
+            &EventMeta::default(),
+        );
         assert_eq!(format!("{event:?}"), "contact.opted_in v1 (24 bytes)");
     }
 }

@@ -11,7 +11,9 @@ pub enum ReadError {
     #[error("the database did not answer the read")]
     Unavailable(#[source] sqlx::Error),
     /// Positions are missing from a shard. They are written without holes, so somebody removed events: run `verify`.
-    #[error("shard {shard} has a hole: after position {after} comes {found}; the log was changed from outside, run verify")]
+    #[error(
+        "shard {shard} has a hole: after position {after} comes {found}; the log was changed from outside, run verify"
+    )]
     Hole {
         /// The shard.
         shard: ShardId,
@@ -41,7 +43,11 @@ pub(crate) fn check_contiguous(shard: ShardId, after: u64, events: &[RecordedEve
     let mut before = after;
     for event in events {
         if event.position != before + 1 {
-            return Err(ReadError::Hole { shard, after: before, found: event.position });
+            return Err(ReadError::Hole {
+                shard,
+                after: before,
+                found: event.position,
+            });
         }
         before = event.position;
     }

@@ -33,7 +33,10 @@ struct StoreRow {
 }
 
 fn migrator(embedded: &Migrator) -> Migrator {
-    let mut migrator = Migrator { migrations: Cow::Owned(embedded.migrations.to_vec()), ..Migrator::DEFAULT };
+    let mut migrator = Migrator {
+        migrations: Cow::Owned(embedded.migrations.to_vec()),
+        ..Migrator::DEFAULT
+    };
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     // A newer program may have expanded the schema; `FORMAT` says whether this one can live with it.
     migrator.set_ignore_missing(true);
@@ -41,12 +44,18 @@ fn migrator(embedded: &Migrator) -> Migrator {
 }
 
 pub(crate) async fn migrate(config: &StoreConfig) -> Result<(), ConnectError> {
-    let shards = config.shards.unwrap_or_else(|| config.database.shards_default()).clamp(1, limits::SHARDS_MAX);
+    let shards = config
+        .shards
+        .unwrap_or_else(|| config.database.shards_default())
+        .clamp(1, limits::SHARDS_MAX);
     match &config.database {
         Database::Postgres { url, .. } => {
             let options = postgres::connect_options(url).map_err(ConnectError::from_sqlx)?;
             let pool = Postgres::pool(&options, 1).await?;
-            migrator(&postgres::MIGRATOR).run(&pool).await.map_err(ConnectError::from_migrate)?;
+            migrator(&postgres::MIGRATOR)
+                .run(&pool)
+                .await
+                .map_err(ConnectError::from_migrate)?;
             sqlx::query("insert into assent_log.store (format, shards) values ($1, $2) on conflict do nothing")
                 .bind(FORMAT as i16)
                 .bind(shards as i16)
@@ -56,20 +65,27 @@ pub(crate) async fn migrate(config: &StoreConfig) -> Result<(), ConnectError> {
             pool.close().await;
         }
         Database::Sqlite { dir } => {
-            std::fs::create_dir_all(dir).map_err(|error| ConnectError::Unreachable { reason: error.to_string() })?;
+            std::fs::create_dir_all(dir).map_err(|error| ConnectError::Unreachable {
+                reason: error.to_string(),
+            })?;
             let store = Sqlite::open(dir, true).await?;
-            let files =
-                [(&store.log, &sqlite::LOG_MIGRATOR), (&store.keys, &sqlite::KEYS_MIGRATOR), (&store.views, &sqlite::VIEWS_MIGRATOR)];
+            let files = [
+                (&store.log, &sqlite::LOG_MIGRATOR),
+                (&store.keys, &sqlite::KEYS_MIGRATOR),
+                (&store.views, &sqlite::VIEWS_MIGRATOR),
+            ];
             for (pool, embedded) in files {
                 migrator(embedded).run(pool).await.map_err(ConnectError::from_migrate)?;
             }
-            sqlx::query("insert into store (store_id, format, shards) values (?1, ?2, ?3) on conflict do nothing")
-                .bind(Uuid::new_v4())
-                .bind(FORMAT)
-                .bind(shards)
-                .execute(&store.log)
-                .await
-                .map_err(ConnectError::from_sqlx)?;
+            sqlx::query(
+                "insert into store (one, store_id, format, shards) values (1, ?1, ?2, ?3) on conflict do nothing",
+            )
+            .bind(Uuid::new_v4())
+            .bind(FORMAT)
+            .bind(shards)
+            .execute(&store.log)
+            .await
+            .map_err(ConnectError::from_sqlx)?;
             store.close().await;
         }
     }
@@ -84,7 +100,9 @@ pub(crate) async fn open(config: &StoreConfig) -> Result<(Adapter, Description),
             let pool = Postgres::pool(&options, *connections_max).await?;
             Postgres::check_server(&pool).await?;
             check_postgres(&pool).await?;
-            let row = sqlx::query("select store_id, format, shards from assent_log.store").fetch_optional(&pool).await;
+            let row = sqlx::query("select store_id, format, shards from assent_log.store")
+                .fetch_optional(&pool)
+                .await;
             let row = row.map_err(ConnectError::from_sqlx)?.ok_or(ConnectError::NoSchema)?;
             let row = StoreRow {
                 store_id: row.get(0),
@@ -92,19 +110,32 @@ pub(crate) async fn open(config: &StoreConfig) -> Result<(Adapter, Description),
                 shards: row.get::<i16, _>(2) as u16,
             };
             let description = check_store(&row, config)?;
-            Ok((Adapter::Postgres(Postgres::new(pool, options, description.shards)), description))
+            Ok((
+                Adapter::Postgres(Postgres::new(pool, options, description.shards)),
+                description,
+            ))
         }
         Database::Sqlite { dir } => {
             if !dir.join("log.db").exists() {
-                return Err(if dir.exists() { ConnectError::NoSchema } else {
-                    ConnectError::NoDatabase { name: dir.display().to_string() }
+                return Err(if dir.exists() {
+                    ConnectError::NoSchema
+                } else {
+                    ConnectError::NoDatabase {
+                        name: dir.display().to_string(),
+                    }
                 });
             }
             let store = Sqlite::open(dir, false).await?;
             check_sqlite(&store.log).await?;
-            let row = sqlx::query("select store_id, format, shards from store").fetch_optional(&store.log).await;
+            let row = sqlx::query("select store_id, format, shards from store")
+                .fetch_optional(&store.log)
+                .await;
             let row = row.map_err(ConnectError::from_sqlx)?.ok_or(ConnectError::NoSchema)?;
-            let row = StoreRow { store_id: row.get(0), format: row.get(1), shards: row.get(2) };
+            let row = StoreRow {
+                store_id: row.get(0),
+                format: row.get(1),
+                shards: row.get(2),
+            };
             let description = check_store(&row, config)?;
             store.connect_writer(dir).await?;
             Ok((Adapter::Sqlite(store), description))
@@ -114,12 +145,21 @@ pub(crate) async fn open(config: &StoreConfig) -> Result<(Adapter, Description),
 
 fn check_store(row: &StoreRow, config: &StoreConfig) -> Result<Description, ConnectError> {
     if row.format > FORMAT {
-        return Err(ConnectError::NewerSchema { found: row.format, known: FORMAT });
+        return Err(ConnectError::NewerSchema {
+            found: row.format,
+            known: FORMAT,
+        });
     }
     if let Some(asked) = config.shards.filter(|&asked| asked != row.shards) {
-        return Err(ConnectError::WrongShards { found: row.shards, asked });
+        return Err(ConnectError::WrongShards {
+            found: row.shards,
+            asked,
+        });
     }
-    Ok(Description { store_id: row.store_id, shards: row.shards })
+    Ok(Description {
+        store_id: row.store_id,
+        shards: row.shards,
+    })
 }
 
 async fn check_postgres(pool: &PgPool) -> Result<(), ConnectError> {
@@ -165,5 +205,9 @@ fn check_applied(embedded: &Migrator, applied: &[(i64, Vec<u8>)]) -> Result<(), 
             Some(_) => {}
         }
     }
-    if missing > 0 { Err(ConnectError::OlderSchema { missing }) } else { Ok(()) }
+    if missing > 0 {
+        Err(ConnectError::OlderSchema { missing })
+    } else {
+        Ok(())
+    }
 }

@@ -44,7 +44,10 @@ pub enum Database {
 impl Database {
     /// Postgres at `url`, with the usual number of connections.
     pub fn postgres(url: impl Into<String>) -> Self {
-        Self::Postgres { url: url.into(), connections_max: 8 }
+        Self::Postgres {
+            url: url.into(),
+            connections_max: 8,
+        }
     }
 
     /// SQLite files in `dir`.
@@ -152,20 +155,28 @@ impl ConnectError {
         if let Some(database) = error.as_database_error() {
             let reason = database.message().to_owned();
             return match database.code().as_deref() {
-                Some("3D000") => Self::NoDatabase { name: reason.split('"').nth(1).unwrap_or("of that name").to_owned() },
+                Some("3D000") => Self::NoDatabase {
+                    name: reason.split('"').nth(1).unwrap_or("of that name").to_owned(),
+                },
                 Some("28P01" | "28000") => Self::LoginRefused { reason },
-                Some(SQLITE_CANTOPEN) => Self::NoDatabase { name: "in that directory".to_owned() },
+                Some(SQLITE_CANTOPEN) => Self::NoDatabase {
+                    name: "in that directory".to_owned(),
+                },
                 _ => Self::Refused { reason },
             };
         }
-        Self::Unreachable { reason: error.to_string() }
+        Self::Unreachable {
+            reason: error.to_string(),
+        }
     }
 
     pub(crate) fn from_migrate(error: sqlx::migrate::MigrateError) -> Self {
         match error {
             sqlx::migrate::MigrateError::Execute(error) => Self::from_sqlx(error),
             sqlx::migrate::MigrateError::VersionMismatch(version) => Self::ForeignSchema { version },
-            other => Self::Refused { reason: other.to_string() },
+            other => Self::Refused {
+                reason: other.to_string(),
+            },
         }
     }
 }
@@ -227,13 +238,23 @@ impl EventStore {
         let mut shards = Vec::new();
         let mut committers = Vec::new();
         for shard in (0..description.shards).map(ShardId) {
-            let head = adapter.head(shard).await.map_err(|error| ConnectError::Refused { reason: error.to_string() })?;
+            let head = adapter.head(shard).await.map_err(|error| ConnectError::Refused {
+                reason: error.to_string(),
+            })?;
             let (handle, committer) = committer::start(adapter.clone(), shard, head, watch_closing.clone());
             shards.push(handle);
             committers.push(committer);
         }
         let committers = Mutex::new(committers);
-        Ok(Self { inner: Arc::new(Inner { adapter, store_id: description.store_id, shards, closing, committers }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                adapter,
+                store_id: description.store_id,
+                shards,
+                closing,
+                committers,
+            }),
+        })
     }
 
     /// The store's own id; differs between databases, and stays when one is restored.
@@ -271,21 +292,32 @@ impl EventStore {
     /// Dropping the future leaves the outcome open: the append may be written. Whoever must know spawns it.
     pub async fn append(&self, shard: ShardId, append: Append) -> Result<Appended, AppendError> {
         append.validate()?;
-        let handle = self.inner.shards.get(usize::from(shard.0)).ok_or_else(|| InvalidAppend::NoSuchShard {
-            shard: shard.0,
-            shards: self.inner.shards.len() as u16,
-        })?;
+        let handle = self
+            .inner
+            .shards
+            .get(usize::from(shard.0))
+            .ok_or_else(|| InvalidAppend::NoSuchShard {
+                shard: shard.0,
+                shards: self.inner.shards.len() as u16,
+            })?;
         handle.append(append).await
     }
 
     /// Follows the shard's head as far as this process wrote it.
     pub fn watch_head(&self, shard: ShardId) -> Option<watch::Receiver<u64>> {
-        self.inner.shards.get(usize::from(shard.0)).map(|handle| handle.head.clone())
+        self.inner
+            .shards
+            .get(usize::from(shard.0))
+            .map(|handle| handle.head.clone())
     }
 
     fn check_shard(&self, shard: ShardId) -> Result<(), ReadError> {
         let shards = self.inner.shards.len() as u16;
-        if shard.0 < shards { Ok(()) } else { Err(ReadError::NoSuchShard { shard, shards }) }
+        if shard.0 < shards {
+            Ok(())
+        } else {
+            Err(ReadError::NoSuchShard { shard, shards })
+        }
     }
 
     /// The position of the shard's last event, 0 if it has none.
@@ -297,7 +329,10 @@ impl EventStore {
     /// Up to `limit` events after position `after`, in order, without holes.
     pub async fn read_shard(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
         self.check_shard(shard)?;
-        self.inner.adapter.read_shard(shard, after, limit.min(limits::READ_EVENTS_MAX)).await
+        self.inner
+            .adapter
+            .read_shard(shard, after, limit.min(limits::READ_EVENTS_MAX))
+            .await
     }
 
     /// Up to `limit` events of one stream after version `after`.
@@ -309,7 +344,10 @@ impl EventStore {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         self.check_shard(shard)?;
-        self.inner.adapter.read_stream(shard, stream, after, limit.min(limits::READ_EVENTS_MAX)).await
+        self.inner
+            .adapter
+            .read_stream(shard, stream, after, limit.min(limits::READ_EVENTS_MAX))
+            .await
     }
 
     /// All events of many streams in one query. A stream without events is not in the answer.
@@ -324,7 +362,11 @@ impl EventStore {
     }
 
     /// All events of all streams about each key, in order: the timeline of a message, for many messages in one query.
-    pub async fn read_keys(&self, shard: ShardId, keys: &[Uuid]) -> Result<HashMap<Uuid, Vec<RecordedEvent>>, ReadError> {
+    pub async fn read_keys(
+        &self,
+        shard: ShardId,
+        keys: &[Uuid],
+    ) -> Result<HashMap<Uuid, Vec<RecordedEvent>>, ReadError> {
         self.check_shard(shard)?;
         let events = self.inner.adapter.read_keys(shard, keys).await?;
         Ok(group_by(events, |event| event.stream.key))
@@ -357,7 +399,8 @@ impl EventStore {
                     events.extend(page);
                 }
                 let flush: Vec<RecordedEvent> =
-                    std::iter::from_fn(|| events.pop_front_if(|event: &mut RecordedEvent| event.position <= row.last)).collect();
+                    std::iter::from_fn(|| events.pop_front_if(|event: &mut RecordedEvent| event.position <= row.last))
+                        .collect();
                 if let Err(tampering) = verifier.check(&row, &flush) {
                     return Ok(Verified::Tampered(tampering));
                 }
@@ -376,12 +419,15 @@ impl EventStore {
 
     /// What the committers of this process have done so far.
     pub fn stats(&self) -> LogStats {
-        self.inner.shards.iter().fold(LogStats::default(), |stats, shard| LogStats {
-            flushes: stats.flushes + shard.counters.flushes.load(Ordering::Relaxed),
-            events: stats.events + shard.counters.events.load(Ordering::Relaxed),
-            conflicts: stats.conflicts + shard.counters.conflicts.load(Ordering::Relaxed),
-            retries: stats.retries + shard.counters.retries.load(Ordering::Relaxed),
-        })
+        self.inner
+            .shards
+            .iter()
+            .fold(LogStats::default(), |stats, shard| LogStats {
+                flushes: stats.flushes + shard.counters.flushes.load(Ordering::Relaxed),
+                events: stats.events + shard.counters.events.load(Ordering::Relaxed),
+                conflicts: stats.conflicts + shard.counters.conflicts.load(Ordering::Relaxed),
+                retries: stats.retries + shard.counters.retries.load(Ordering::Relaxed),
+            })
     }
 
     /// Answers everything that was queued, then lets go of the database. Later appends get [`AppendError::Closed`].

@@ -80,10 +80,17 @@ impl Upcasters {
             return Ok((version, Cow::Borrowed(&event.data)));
         }
         if version > newest {
-            return Err(UpcastError::Newer { kind: kind.to_owned(), version, known: newest });
+            return Err(UpcastError::Newer {
+                kind: kind.to_owned(),
+                version,
+                known: newest,
+            });
         }
-        let mut value = serde_json::from_slice(&event.data)
-            .map_err(|source| UpcastError::NotJson { kind: kind.to_owned(), version, source })?;
+        let mut value = serde_json::from_slice(&event.data).map_err(|source| UpcastError::NotJson {
+            kind: kind.to_owned(),
+            version,
+            source,
+        })?;
         while version < newest {
             let step = self.steps.get(&(kind, version)).ok_or_else(|| UpcastError::Shape {
                 kind: kind.to_owned(),
@@ -93,6 +100,9 @@ impl Upcasters {
             value = step(value)?;
             version += 1;
         }
-        Ok((version, Cow::Owned(serde_json::to_vec(&value).expect("a JSON value serializes"))))
+        Ok((
+            version,
+            Cow::Owned(serde_json::to_vec(&value).expect("a JSON value serializes")),
+        ))
     }
 }

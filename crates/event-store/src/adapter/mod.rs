@@ -60,11 +60,20 @@ impl Adapter {
         either!(self, adapter => adapter.head(shard).await)
     }
 
-    pub(crate) async fn read_shard(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_shard(
+        &self,
+        shard: ShardId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         either!(self, adapter => adapter.read_shard(shard, after, limit).await)
     }
 
-    pub(crate) async fn read_streams(&self, shard: ShardId, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_streams(
+        &self,
+        shard: ShardId,
+        streams: &[StreamId],
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         either!(self, adapter => adapter.read_streams(shard, streams).await)
     }
 

@@ -25,7 +25,6 @@ pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations
 /// The oldest server that has what the log uses.
 const SERVER_VERSION_MIN: i32 = 150_000;
 
-
 /// A Postgres database with the log in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
@@ -44,7 +43,7 @@ pub(crate) fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error
             ("jit", "off"),
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
-            ("default_transaction_isolation", "read\\ committed"),
+            ("default_transaction_isolation", "read committed"),
             ("timezone", "UTC"),
         ])
         .log_statements(tracing::log::LevelFilter::Trace)
@@ -77,7 +76,10 @@ impl Postgres {
         .map_err(ConnectError::from_sqlx)?;
         let version: i32 = row.get(0);
         if version < SERVER_VERSION_MIN {
-            return Err(ConnectError::ServerTooOld { version: version / 10_000, min: SERVER_VERSION_MIN / 10_000 });
+            return Err(ConnectError::ServerTooOld {
+                version: version / 10_000,
+                min: SERVER_VERSION_MIN / 10_000,
+            });
         }
         for (column, setting) in [(1, "fsync"), (2, "synchronous_commit"), (3, "full_page_writes")] {
             if row.get::<&str, _>(column) == "off" {
@@ -115,7 +117,12 @@ impl Postgres {
         Ok(head.unwrap_or(0) as u64)
     }
 
-    pub(crate) async fn read_shard(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_shard(
+        &self,
+        shard: ShardId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let rows = sqlx::query(
             "select position, stream, category, version, event_id, type, schema_version, recorded_at, data, meta
              from assent_log.events where shard = $1 and position > $2 order by position limit $3",
@@ -152,7 +159,11 @@ impl Postgres {
         decode(shard, &rows)
     }
 
-    pub(crate) async fn read_streams(&self, shard: ShardId, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_streams(
+        &self,
+        shard: ShardId,
+        streams: &[StreamId],
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let keys: Vec<Uuid> = streams.iter().map(|stream| stream.key).collect();
         let categories: Vec<&str> = streams.iter().map(|stream| stream.category.as_str()).collect();
         // `offset 0` keeps the planner from turning the look-ups into a join over the whole log.
@@ -202,7 +213,10 @@ impl Postgres {
                 digests: row.try_get(3)?,
             })
         };
-        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(ReadError::from)
+        rows.iter()
+            .map(row)
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(ReadError::from)
     }
 
     pub(crate) async fn close(&self) {
@@ -219,7 +233,11 @@ impl Postgres {
 async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) -> Result<Flushed, FlushError> {
     let recorded_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(flush.recorded_at_us) * 1_000)
         .map_err(|error| FlushError::Refused(error.to_string()))?;
-    let known_head = if again { -1 } else { flush.known_head.map_or(-1, |head| head as i64) };
+    let known_head = if again {
+        -1
+    } else {
+        flush.known_head.map_or(-1, |head| head as i64)
+    };
     let streams = &flush.streams;
     let checks = &flush.checks;
     let events = &flush.events;
@@ -262,7 +280,11 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     Ok(Flushed::Now(Findings {
         base: row.get::<i64, _>(1) as u64,
         heads: row.get::<Vec<i32>, _>(2).into_iter().map(|head| head as u32).collect(),
-        gone: gone.unwrap_or_default().into_iter().map(|index| index as usize).collect(),
+        gone: gone
+            .unwrap_or_default()
+            .into_iter()
+            .map(|index| index as usize)
+            .collect(),
     }))
 }
 
@@ -279,7 +301,15 @@ async fn find_flush(connection: &mut PgConnection, flush: &Flush) -> Result<Flus
     .await?;
     let found: HashMap<Uuid, Found> = rows
         .iter()
-        .map(|row| (row.get(0), Found { position: row.get::<i64, _>(1) as u64, version: row.get::<i32, _>(2) as u32 }))
+        .map(|row| {
+            (
+                row.get(0),
+                Found {
+                    position: row.get::<i64, _>(1) as u64,
+                    version: row.get::<i32, _>(2) as u32,
+                },
+            )
+        })
         .collect();
     let head = found.values().map(|found| found.position).max().unwrap_or(0);
     Ok(Flushed::Before { head, found })
@@ -289,9 +319,15 @@ async fn find_flush(connection: &mut PgConnection, flush: &Flush) -> Result<Flus
 fn classify(error: sqlx::Error) -> FlushError {
     let refused = error.as_database_error().is_some_and(|error| {
         // 22 data exception, 23 integrity, 42 syntax or access rule.
-        error.code().is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class)))
+        error
+            .code()
+            .is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class)))
     });
-    if refused { FlushError::Refused(error.to_string()) } else { FlushError::Unknown(error) }
+    if refused {
+        FlushError::Refused(error.to_string())
+    } else {
+        FlushError::Unknown(error)
+    }
 }
 
 fn decode(shard: ShardId, rows: &[PgRow]) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -300,7 +336,10 @@ fn decode(shard: ShardId, rows: &[PgRow]) -> Result<Vec<RecordedEvent>, ReadErro
         Ok(RecordedEvent {
             shard,
             position: row.try_get::<i64, _>(0)? as u64,
-            stream: StreamId { key: row.try_get(1)?, category: names.get(row.try_get(2)?) },
+            stream: StreamId {
+                key: row.try_get(1)?,
+                category: names.get(row.try_get(2)?),
+            },
             version: row.try_get::<i32, _>(3)? as u32,
             id: row.try_get(4)?,
             kind: names.get(row.try_get(5)?),
@@ -310,5 +349,8 @@ fn decode(shard: ShardId, rows: &[PgRow]) -> Result<Vec<RecordedEvent>, ReadErro
             meta: Bytes::copy_from_slice(row.try_get(9)?),
         })
     };
-    rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(ReadError::from)
+    rows.iter()
+        .map(event)
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(ReadError::from)
 }

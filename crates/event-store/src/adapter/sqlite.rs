@@ -47,7 +47,11 @@ pub(crate) fn file_options(dir: &Path, file: &str, durable: bool, create: bool) 
         .filename(dir.join(file))
         .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+        .synchronous(if durable {
+            SqliteSynchronous::Full
+        } else {
+            SqliteSynchronous::Normal
+        })
         .busy_timeout(BUSY_TIMEOUT)
         .log_statements(tracing::log::LevelFilter::Trace)
         .log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(1))
@@ -68,7 +72,13 @@ impl Sqlite {
         let log = pool(log_options.clone(), 4).await?;
         let keys = pool(keys_options, 2).await?;
         let views = pool(views_options, 4).await?;
-        Ok(Self { log, keys, views, writer_options: log_options, writer: Arc::default() })
+        Ok(Self {
+            log,
+            keys,
+            views,
+            writer_options: log_options,
+            writer: Arc::default(),
+        })
     }
 
     pub(crate) async fn connect_writer(&self, dir: &Path) -> Result<(), ConnectError> {
@@ -80,7 +90,10 @@ impl Sqlite {
     async fn open_writer(&self, dir: &Path) -> Result<SqliteConnection, sqlx::Error> {
         let mut connection = self.writer_options.connect().await?;
         let keys = dir.join("keys.db");
-        sqlx::query("attach database ?1 as keys").bind(keys.to_string_lossy()).execute(&mut connection).await?;
+        sqlx::query("attach database ?1 as keys")
+            .bind(keys.to_string_lossy())
+            .execute(&mut connection)
+            .await?;
         Ok(connection)
     }
 
@@ -90,7 +103,12 @@ impl Sqlite {
         let mut connection = match slot.take() {
             Some(connection) => connection,
             None => {
-                let dir = self.writer_options.get_filename().parent().map(Path::to_owned).unwrap_or_default();
+                let dir = self
+                    .writer_options
+                    .get_filename()
+                    .parent()
+                    .map(Path::to_owned)
+                    .unwrap_or_default();
                 self.open_writer(&dir).await.map_err(FlushError::Unknown)?
             }
         };
@@ -103,14 +121,20 @@ impl Sqlite {
     }
 
     pub(crate) async fn head(&self, shard: ShardId) -> Result<u64, ReadError> {
-        let head: Option<i64> = sqlx::query_scalar("select last from chain where shard = ?1 order by last desc limit 1")
-            .bind(shard.0)
-            .fetch_optional(&self.log)
-            .await?;
+        let head: Option<i64> =
+            sqlx::query_scalar("select last from chain where shard = ?1 order by last desc limit 1")
+                .bind(shard.0)
+                .fetch_optional(&self.log)
+                .await?;
         Ok(head.unwrap_or(0) as u64)
     }
 
-    pub(crate) async fn read_shard(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_shard(
+        &self,
+        shard: ShardId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let rows = sqlx::query(
             "select position, stream, category, version, event_id, type, schema_version, recorded_at, data, meta
              from events where shard = ?1 and position > ?2 order by position limit ?3",
@@ -146,7 +170,11 @@ impl Sqlite {
         decode(shard, &rows)
     }
 
-    pub(crate) async fn read_streams(&self, shard: ShardId, streams: &[StreamId]) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub(crate) async fn read_streams(
+        &self,
+        shard: ShardId,
+        streams: &[StreamId],
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let rows = sqlx::query(
             "select e.position, e.stream, e.category, e.version, e.event_id, e.type, e.schema_version, e.recorded_at,
                     e.data, e.meta
@@ -193,7 +221,10 @@ impl Sqlite {
                 digests: row.try_get(3)?,
             })
         };
-        rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(ReadError::from)
+        rows.iter()
+            .map(row)
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(ReadError::from)
     }
 
     pub(crate) async fn close(&self) {
@@ -208,8 +239,9 @@ impl Sqlite {
 }
 
 fn streams_json<'a>(streams: impl Iterator<Item = &'a StreamId>) -> String {
-    let streams: Vec<(String, &str)> =
-        streams.map(|stream| (stream.key.simple().to_string(), stream.category.as_str())).collect();
+    let streams: Vec<(String, &str)> = streams
+        .map(|stream| (stream.key.simple().to_string(), stream.category.as_str()))
+        .collect();
     serde_json::to_string(&streams).expect("strings serialize")
 }
 
@@ -230,11 +262,17 @@ async fn write_flush(connection: &mut SqliteConnection, flush: &Flush, again: bo
             .fetch_optional(&mut *connection)
             .await?;
     let (base, previous) = match last {
-        Some((last, hash)) => (last as u64, ChainHash(hash.try_into().map_err(|_| corrupt("a chain hash has 32 bytes"))?)),
+        Some((last, hash)) => (
+            last as u64,
+            ChainHash(hash.try_into().map_err(|_| corrupt("a chain hash has 32 bytes"))?),
+        ),
         None => (0, ChainHash::START),
     };
-    let findings =
-        Findings { base, heads: find_heads(connection, flush, base).await?, gone: find_gone(connection, flush).await? };
+    let findings = Findings {
+        base,
+        heads: find_heads(connection, flush, base).await?,
+        gone: find_gone(connection, flush).await?,
+    };
     let passing = flush.passing(&findings);
     let mut heads = findings.heads.clone();
     let rows: Vec<EventRow<'_>> = flush
@@ -244,10 +282,17 @@ async fn write_flush(connection: &mut SqliteConnection, flush: &Flush, again: bo
         .zip(base + 1..)
         .map(|(event, position)| {
             heads[event.stream] += 1;
-            EventRow { event, stream: &flush.streams[event.stream].id, position, version: heads[event.stream] }
+            EventRow {
+                event,
+                stream: &flush.streams[event.stream].id,
+                position,
+                version: heads[event.stream],
+            }
         })
         .collect();
-    let Some(last) = rows.last().map(|row| row.position) else { return Ok(Flushed::Now(findings)) };
+    let Some(last) = rows.last().map(|row| row.position) else {
+        return Ok(Flushed::Now(findings));
+    };
     for rows in rows.chunks(INSERT_ROWS) {
         insert_events(connection, flush, rows).await?;
     }
@@ -279,7 +324,13 @@ async fn find_heads(connection: &mut SqliteConnection, flush: &Flush, base: u64)
     let cached: Vec<Option<u32>> = flush
         .streams
         .iter()
-        .map(|stream| if flush.known_head == Some(base) { stream.cached } else { None })
+        .map(|stream| {
+            if flush.known_head == Some(base) {
+                stream.cached
+            } else {
+                None
+            }
+        })
         .collect();
     let unknown: Vec<&StreamId> = flush
         .streams
@@ -301,7 +352,10 @@ async fn find_heads(connection: &mut SqliteConnection, flush: &Flush, base: u64)
     .fetch_all(connection)
     .await?;
     let mut looked_up = looked_up.into_iter();
-    Ok(cached.into_iter().map(|head| head.or_else(|| looked_up.next()).unwrap_or(0)).collect())
+    Ok(cached
+        .into_iter()
+        .map(|head| head.or_else(|| looked_up.next()).unwrap_or(0))
+        .collect())
 }
 
 async fn find_gone(connection: &mut SqliteConnection, flush: &Flush) -> Result<Vec<usize>, sqlx::Error> {
@@ -359,7 +413,15 @@ async fn find_flush(connection: &mut SqliteConnection, flush: &Flush) -> Result<
     .await?;
     let found: HashMap<Uuid, Found> = rows
         .iter()
-        .map(|row| (row.get(0), Found { position: row.get::<i64, _>(1) as u64, version: row.get(2) }))
+        .map(|row| {
+            (
+                row.get(0),
+                Found {
+                    position: row.get::<i64, _>(1) as u64,
+                    version: row.get(2),
+                },
+            )
+        })
         .collect();
     let head = found.values().map(|found| found.position).max();
     Ok(head.map(|head| Flushed::Before { head, found }))
@@ -373,10 +435,18 @@ fn corrupt(what: &'static str) -> sqlx::Error {
 fn classify(error: sqlx::Error) -> FlushError {
     const CONSTRAINT: u32 = 19;
     const MISUSE: u32 = 1;
-    let refused = error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| {
-        code.parse::<u32>().is_ok_and(|code| [CONSTRAINT, MISUSE].contains(&(code & 0xff)))
-    });
-    if refused { FlushError::Refused(error.to_string()) } else { FlushError::Unknown(error) }
+    let refused = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| {
+            code.parse::<u32>()
+                .is_ok_and(|code| [CONSTRAINT, MISUSE].contains(&(code & 0xff)))
+        });
+    if refused {
+        FlushError::Refused(error.to_string())
+    } else {
+        FlushError::Unknown(error)
+    }
 }
 
 fn decode(shard: ShardId, rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, ReadError> {
@@ -386,7 +456,10 @@ fn decode(shard: ShardId, rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, Read
         Ok(RecordedEvent {
             shard,
             position: row.try_get::<i64, _>(0)? as u64,
-            stream: StreamId { key: row.try_get(1)?, category: names.get(row.try_get(2)?) },
+            stream: StreamId {
+                key: row.try_get(1)?,
+                category: names.get(row.try_get(2)?),
+            },
             version: row.try_get(3)?,
             id: row.try_get(4)?,
             kind: names.get(row.try_get(5)?),
@@ -397,5 +470,8 @@ fn decode(shard: ShardId, rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, Read
             meta: Bytes::copy_from_slice(row.try_get(9)?),
         })
     };
-    rows.iter().map(event).collect::<Result<_, sqlx::Error>>().map_err(ReadError::from)
+    rows.iter()
+        .map(event)
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(ReadError::from)
 }

@@ -36,7 +36,13 @@ impl Heads {
         if self.young.len() >= limits::HEAD_CACHE_STREAMS_MAX / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(stream, Head { version, epoch: self.epoch });
+        self.young.insert(
+            stream,
+            Head {
+                version,
+                epoch: self.epoch,
+            },
+        );
     }
 
     fn get(&self, stream: &StreamId) -> Option<Head> {
@@ -44,7 +50,9 @@ impl Heads {
     }
 
     pub(crate) fn exact(&self, stream: &StreamId) -> Option<u32> {
-        self.get(stream).filter(|head| head.epoch == self.epoch).map(|head| head.version)
+        self.get(stream)
+            .filter(|head| head.epoch == self.epoch)
+            .map(|head| head.version)
     }
 
     /// The conflict that the append is certain to meet, because a stream has already passed the expected version.
@@ -54,7 +62,10 @@ impl Heads {
         writes.chain(guards).find_map(|(stream, expected)| {
             let actual = self.get(stream)?.version;
             let passed = expected.version().is_some_and(|version| version < actual);
-            passed.then(|| AppendError::Conflict { stream: stream.clone(), actual })
+            passed.then(|| AppendError::Conflict {
+                stream: stream.clone(),
+                actual,
+            })
         })
     }
 }
@@ -76,7 +87,10 @@ mod tests {
         assert_eq!(heads.exact(&stream), None);
         let event = NewEvent::new("contact.opted_in", 1, &b"{}"[..], &crate::EventMeta::default());
         let behind = Append::new().write(stream.clone(), Expected::Exact(3), [event.clone()]);
-        assert!(matches!(heads.conflict(&behind), Some(AppendError::Conflict { actual: 4, .. })));
+        assert!(matches!(
+            heads.conflict(&behind),
+            Some(AppendError::Conflict { actual: 4, .. })
+        ));
         let ahead = Append::new().write(stream, Expected::Exact(5), [event]);
         assert!(heads.conflict(&ahead).is_none());
     }

@@ -61,11 +61,18 @@ impl Handle {
     pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
         let outcome = async {
-            self.queue.send(Waiting { append, reply }).await.map_err(|_| AppendError::Closed)?;
+            self.queue
+                .send(Waiting { append, reply })
+                .await
+                .map_err(|_| AppendError::Closed)?;
             answer.await.unwrap_or(Err(AppendError::Closed))
         };
-        let unknown = AppendError::OutcomeUnknown { waited_ms: limits::APPEND_TIMEOUT.as_millis() as u64 };
-        tokio::time::timeout(limits::APPEND_TIMEOUT, outcome).await.unwrap_or(Err(unknown))
+        let unknown = AppendError::OutcomeUnknown {
+            waited_ms: limits::APPEND_TIMEOUT.as_millis() as u64,
+        };
+        tokio::time::timeout(limits::APPEND_TIMEOUT, outcome)
+            .await
+            .unwrap_or(Err(unknown))
     }
 }
 
@@ -145,7 +152,9 @@ impl Committer {
             }
         }
         self.take_queued();
-        let Some(deadline) = self.pace.deadline() else { return true };
+        let Some(deadline) = self.pace.deadline() else {
+            return true;
+        };
         while !self.pace.is_enough(self.backlog.len(), self.backlog_events()) {
             tokio::select! {
                 biased;
@@ -232,11 +241,17 @@ impl Committer {
                     tracing::warn!(shard = self.shard.0, %error, "a flush was cut off; running it again under its id");
                 }
                 Err(_elapsed) => {
-                    tracing::warn!(shard = self.shard.0, "a flush had no answer in time; running it again under its id");
+                    tracing::warn!(
+                        shard = self.shard.0,
+                        "a flush had no answer in time; running it again under its id"
+                    );
                 }
             }
             if plan.is_abandoned() {
-                tracing::error!(shard = self.shard.0, "the database did not answer before every caller gave up");
+                tracing::error!(
+                    shard = self.shard.0,
+                    "the database did not answer before every caller gave up"
+                );
                 self.known_head = None;
                 self.heads.forget_exact();
                 return;
@@ -267,7 +282,13 @@ impl Committer {
             }
         };
         self.observe(&settled, started);
-        let Settled { answers, again, heads, head, .. } = settled;
+        let Settled {
+            answers,
+            again,
+            heads,
+            head,
+            ..
+        } = settled;
         for (stream, version) in heads {
             self.heads.put(stream, version);
         }

@@ -28,7 +28,9 @@ impl Pace {
     /// Until when the next flush may wait, if it should wait at all.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let busy = self.under_way as f64 >= limits::FLUSH_SPACING_APPENDS_MIN;
-        self.started.filter(|_| busy).map(|started| started + limits::FLUSH_SPACING_MAX)
+        self.started
+            .filter(|_| busy)
+            .map(|started| started + limits::FLUSH_SPACING_MAX)
     }
 
     /// Whether what waits is worth a flush now.

@@ -228,8 +228,10 @@ impl<R> Planner<R> {
     pub(crate) fn offer(&mut self, waiting: Waiting<R>, cached: impl Fn(&StreamId) -> Option<u32>) -> Offer<R> {
         if !self.can_tell(&waiting.append) {
             let append = &waiting.append;
-            self.blocked.extend(append.writes.iter().map(|write| write.stream.clone()));
-            self.blocked.extend(append.guards.iter().map(|(stream, _)| stream.clone()));
+            self.blocked
+                .extend(append.writes.iter().map(|write| write.stream.clone()));
+            self.blocked
+                .extend(append.guards.iter().map(|(stream, _)| stream.clone()));
             return Offer::Deferred(waiting);
         }
         self.take(waiting, cached);
@@ -244,7 +246,9 @@ impl<R> Planner<R> {
             if self.blocked.contains(stream) {
                 return false;
             }
-            let (Some(&index), Some(version)) = (self.index.get(stream), expected.version()) else { return true };
+            let (Some(&index), Some(version)) = (self.index.get(stream), expected.version()) else {
+                return true;
+            };
             let planned = self.planned[index];
             planned.added == 0 || planned.after.is_some_and(|(after, _)| after == version)
         })
@@ -263,22 +267,28 @@ impl<R> Planner<R> {
             self.expect(stream, write.expected, group);
             let count = write.events.len() as u32;
             let planned = &mut self.planned[stream];
-            let before = if planned.added == 0 { write.expected.version() } else { planned.after.map(|(after, _)| after) };
+            let before = if planned.added == 0 {
+                write.expected.version()
+            } else {
+                planned.after.map(|(after, _)| after)
+            };
             planned.after = match (before, write.expected) {
                 (_, Expected::Any) | (None, _) => None,
                 (Some(before), _) => Some((before + count, group)),
             };
             let added = planned.added;
             planned.added += count;
-            self.events.extend(write.events.drain(..).zip(added + 1..).map(|(event, rank)| FlushEvent {
-                group,
-                stream,
-                rank,
-                event,
-                digest: Digest::default(),
-            }));
+            self.events
+                .extend(write.events.drain(..).zip(added + 1..).map(|(event, rank)| FlushEvent {
+                    group,
+                    stream,
+                    rank,
+                    event,
+                    digest: Digest::default(),
+                }));
         }
-        self.keys.extend(waiting.append.keys.iter().map(|&key| KeyCheck { key, group }));
+        self.keys
+            .extend(waiting.append.keys.iter().map(|&key| KeyCheck { key, group }));
         self.members.push(Member {
             waiting,
             group,
@@ -293,7 +303,10 @@ impl<R> Planner<R> {
             return index;
         }
         let index = self.streams.len();
-        self.streams.push(FlushStream { id: stream.clone(), cached: cached(stream) });
+        self.streams.push(FlushStream {
+            id: stream.clone(),
+            cached: cached(stream),
+        });
         self.planned.push(Planned::default());
         self.index.insert(stream.clone(), index);
         index
@@ -304,7 +317,10 @@ impl<R> Planner<R> {
         let Some(version) = expected.version() else { return };
         match self.planned[stream] {
             // Moved by this flush to just that version: pass or fail together.
-            Planned { added: 1.., after: Some((_, before)) } => self.groups.join(before, group),
+            Planned {
+                added: 1..,
+                after: Some((_, before)),
+            } => self.groups.join(before, group),
             Planned { .. } => self.checks.push(Check { stream, group, version }),
         }
     }
@@ -312,9 +328,13 @@ impl<R> Planner<R> {
     /// The flush with all that was taken.
     pub(crate) fn finish(mut self, id: Uuid, shard: ShardId, recorded_at_us: i64, known_head: Option<u64>) -> Plan<R> {
         let groups = &self.groups;
-        self.checks.iter_mut().for_each(|check| check.group = groups.root(check.group));
+        self.checks
+            .iter_mut()
+            .for_each(|check| check.group = groups.root(check.group));
         self.keys.iter_mut().for_each(|key| key.group = groups.root(key.group));
-        self.members.iter_mut().for_each(|member| member.group = groups.root(member.group));
+        self.members
+            .iter_mut()
+            .for_each(|member| member.group = groups.root(member.group));
         for event in &mut self.events {
             event.group = groups.root(event.group);
             event.digest = Digest::of(&self.streams[event.stream].id, &event.event, recorded_at_us);
@@ -330,7 +350,10 @@ impl<R> Planner<R> {
             events: self.events,
             groups: self.groups.0.len(),
         };
-        Plan { flush, members: self.members }
+        Plan {
+            flush,
+            members: self.members,
+        }
     }
 }
 
@@ -343,7 +366,13 @@ impl<R> Plan<R> {
     /// Answers every append of a flush that ran.
     pub(crate) fn settle(self, findings: &Findings) -> Settled<R> {
         let passing = self.flush.passing(findings);
-        let Flush { streams, checks, keys, events, .. } = self.flush;
+        let Flush {
+            streams,
+            checks,
+            keys,
+            events,
+            ..
+        } = self.flush;
         let mut events = events.into_iter();
         let mut versions = findings.heads.clone();
         let mut settled = Settled::new(findings.base, self.members.len());
@@ -361,13 +390,23 @@ impl<R> Plan<R> {
                     }
                     *written.last_mut().expect("pushed with the first event") = versions[event.stream];
                 }
-                let appended = Appended { first, last: settled.head, versions: written };
+                let appended = Appended {
+                    first,
+                    last: settled.head,
+                    versions: written,
+                };
                 settled.answers.push((member.waiting.reply, Ok(appended)));
                 continue;
             }
-            let wrong = checks[member.checks.clone()].iter().find(|check| findings.heads[check.stream] != check.version);
-            let gone: Vec<KeyId> =
-                findings.gone.iter().filter(|&gone| member.keys.contains(gone)).map(|&gone| keys[gone].key).collect();
+            let wrong = checks[member.checks.clone()]
+                .iter()
+                .find(|check| findings.heads[check.stream] != check.version);
+            let gone: Vec<KeyId> = findings
+                .gone
+                .iter()
+                .filter(|&gone| member.keys.contains(gone))
+                .map(|&gone| keys[gone].key)
+                .collect();
             if let Some(check) = wrong {
                 let conflict = AppendError::Conflict {
                     stream: streams[check.stream].id.clone(),
@@ -376,7 +415,9 @@ impl<R> Plan<R> {
                 settled.answers.push((member.waiting.reply, Err(conflict)));
                 events.for_each(drop);
             } else if !gone.is_empty() {
-                settled.answers.push((member.waiting.reply, Err(AppendError::KeysGone { keys: gone })));
+                settled
+                    .answers
+                    .push((member.waiting.reply, Err(AppendError::KeysGone { keys: gone })));
                 events.for_each(drop);
             } else {
                 settled.again.push(member.waiting.with_events(events));
@@ -395,13 +436,17 @@ impl<R> Plan<R> {
         settled.written = found.len() as u64;
         for member in self.members {
             let events: Vec<FlushEvent> = events.by_ref().take(member.events).collect();
-            let places: Option<Vec<(usize, Found)>> =
-                events.iter().map(|event| found.get(&event.event.id).map(|found| (event.stream, *found))).collect();
+            let places: Option<Vec<(usize, Found)>> = events
+                .iter()
+                .map(|event| found.get(&event.event.id).map(|found| (event.stream, *found)))
+                .collect();
             let Some(places) = places else {
                 settled.again.push(member.waiting.with_events(events));
                 continue;
             };
-            let versions = places.chunk_by(|one, other| one.0 == other.0).filter_map(|events| events.last());
+            let versions = places
+                .chunk_by(|one, other| one.0 == other.0)
+                .filter_map(|events| events.last());
             let appended = Appended {
                 first: places.first().map_or(0, |(_, found)| found.position),
                 last: places.last().map_or(0, |(_, found)| found.position),
@@ -415,12 +460,17 @@ impl<R> Plan<R> {
     /// The appends as they were before they became a flush.
     pub(crate) fn take_apart(self) -> Vec<Waiting<R>> {
         let mut events = self.flush.events.into_iter();
-        self.members.into_iter().map(|member| member.waiting.with_events(events.by_ref().take(member.events))).collect()
+        self.members
+            .into_iter()
+            .map(|member| member.waiting.with_events(events.by_ref().take(member.events)))
+            .collect()
     }
 
     /// Gives every append up with one error.
     pub(crate) fn fail(self, error: &AppendError) -> impl Iterator<Item = (R, AppendError)> {
-        self.members.into_iter().map(move |member| (member.waiting.reply, error.clone()))
+        self.members
+            .into_iter()
+            .map(move |member| (member.waiting.reply, error.clone()))
     }
 }
 
@@ -433,7 +483,13 @@ pub(crate) struct Found {
 
 impl<R> Settled<R> {
     fn new(head: u64, appends: usize) -> Self {
-        Self { answers: Vec::with_capacity(appends), again: Vec::new(), heads: Vec::new(), head, written: 0 }
+        Self {
+            answers: Vec::with_capacity(appends),
+            again: Vec::new(),
+            heads: Vec::new(),
+            head,
+            written: 0,
+        }
     }
 }
 
@@ -447,7 +503,11 @@ impl<R> Waiting<R> {
             if stream.replace(event.stream) != Some(event.stream) {
                 write = writes.next();
             }
-            write.as_mut().expect("each stream of its events has a write").events.push(event.event);
+            write
+                .as_mut()
+                .expect("each stream of its events has a write")
+                .events
+                .push(event.event);
         }
         self
     }

@@ -12,7 +12,9 @@ fn stream(number: u8) -> StreamId {
 }
 
 fn events(count: u32) -> Vec<NewEvent> {
-    (0..count).map(|_| NewEvent::new("test.happened", 1, &b"{}"[..], &EventMeta::default())).collect()
+    (0..count)
+        .map(|_| NewEvent::new("test.happened", 1, &b"{}"[..], &EventMeta::default()))
+        .collect()
 }
 
 /// A shard that holds nothing but versions, and applies a flush by the rule the databases apply.
@@ -26,9 +28,17 @@ struct Model {
 impl Model {
     fn run(&mut self, flush: &Flush) -> Findings {
         let version = |stream: &FlushStream| self.versions.get(&stream.id).copied().unwrap_or(0);
-        let gone = flush.keys.iter().enumerate().filter(|(_, key)| self.dead.contains(&key.key)).map(|(index, _)| index);
-        let findings =
-            Findings { base: self.head, heads: flush.streams.iter().map(version).collect(), gone: gone.collect() };
+        let gone = flush
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| self.dead.contains(&key.key))
+            .map(|(index, _)| index);
+        let findings = Findings {
+            base: self.head,
+            heads: flush.streams.iter().map(version).collect(),
+            gone: gone.collect(),
+        };
         let passing = flush.passing(&findings);
         for event in flush.events.iter().filter(|event| passing[event.group]) {
             self.head += 1;
@@ -77,9 +87,17 @@ fn key(number: u8) -> KeyId {
 fn wanted() -> impl Strategy<Value = Wanted> {
     let version = prop_oneof![2 => Just(None), 3 => (0..6_u32).prop_map(Some)];
     let named = proptest::sample::subsequence(vec![0_u8, 1, 2, 3], 1..=3);
-    (named, proptest::collection::vec((version, 1..3_u32, any::<bool>()), 3), proptest::option::weighted(0.1, 0..3_u8))
+    (
+        named,
+        proptest::collection::vec((version, 1..3_u32, any::<bool>()), 3),
+        proptest::option::weighted(0.1, 0..3_u8),
+    )
         .prop_map(|(streams, details, key)| {
-            let mut wanted = Wanted { writes: Vec::new(), guards: Vec::new(), key };
+            let mut wanted = Wanted {
+                writes: Vec::new(),
+                guards: Vec::new(),
+                key,
+            };
             for (index, (number, (version, count, guard))) in streams.into_iter().zip(details).enumerate() {
                 if guard && index > 0 {
                     wanted.guards.push((number, version));
@@ -92,12 +110,25 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 }
 
 /// Runs every append to its answer, with a foreign write to one of the streams before some flushes.
-fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Vec<Result<Appended, AppendError>>, Vec<(u64, u8)>) {
-    let mut model = Model { dead: dead.to_vec(), ..Model::default() };
+fn run(
+    all: &[Wanted],
+    foreign: &[Option<u8>],
+    dead: &[KeyId],
+) -> (Model, Vec<Result<Appended, AppendError>>, Vec<(u64, u8)>) {
+    let mut model = Model {
+        dead: dead.to_vec(),
+        ..Model::default()
+    };
     let mut answers: Vec<Option<Result<Appended, AppendError>>> = vec![None; all.len()];
     let mut foreign_writes = Vec::new();
-    let mut queue: VecDeque<Waiting<usize>> =
-        all.iter().enumerate().map(|(reply, wanted)| Waiting { append: wanted.append(), reply }).collect();
+    let mut queue: VecDeque<Waiting<usize>> = all
+        .iter()
+        .enumerate()
+        .map(|(reply, wanted)| Waiting {
+            append: wanted.append(),
+            reply,
+        })
+        .collect();
     let mut rounds = 0;
     while !queue.is_empty() {
         assert!(rounds <= 2 * all.len(), "each flush must answer at least one append");
@@ -121,13 +152,23 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Vec<Re
             assert_eq!(model.versions.get(stream).copied().unwrap_or(0), *version);
         }
         for (reply, outcome) in settled.answers {
-            assert!(answers[reply].replace(outcome).is_none(), "an append was answered twice");
+            assert!(
+                answers[reply].replace(outcome).is_none(),
+                "an append was answered twice"
+            );
         }
         queue.extend(settled.again);
         queue.extend(deferred);
         rounds += 1;
     }
-    (model, answers.into_iter().map(|answer| answer.expect("every append is answered")).collect(), foreign_writes)
+    (
+        model,
+        answers
+            .into_iter()
+            .map(|answer| answer.expect("every append is answered"))
+            .collect(),
+        foreign_writes,
+    )
 }
 
 proptest! {
@@ -198,28 +239,66 @@ proptest! {
 #[test]
 fn an_append_may_build_on_another_of_the_same_flush() {
     let all = [
-        Wanted { writes: vec![(1, Some(0), 2)], guards: vec![], key: None },
-        Wanted { writes: vec![(1, Some(2), 1)], guards: vec![], key: None },
+        Wanted {
+            writes: vec![(1, Some(0), 2)],
+            guards: vec![],
+            key: None,
+        },
+        Wanted {
+            writes: vec![(1, Some(2), 1)],
+            guards: vec![],
+            key: None,
+        },
     ];
     let mut planner = Planner::new();
     for (reply, wanted) in all.iter().enumerate() {
-        assert!(matches!(planner.offer(Waiting { append: wanted.append(), reply }, |_| None), Offer::Taken));
+        assert!(matches!(
+            planner.offer(
+                Waiting {
+                    append: wanted.append(),
+                    reply
+                },
+                |_| None
+            ),
+            Offer::Taken
+        ));
     }
     let plan = planner.finish(Uuid::nil(), SHARD, 0, None);
     let findings = Model::default().run(&plan.flush);
     let answers = plan.settle(&findings).answers;
-    assert_eq!(answers[1].1.as_ref().unwrap(), &Appended { first: 3, last: 3, versions: vec![3] });
+    assert_eq!(
+        answers[1].1.as_ref().unwrap(),
+        &Appended {
+            first: 3,
+            last: 3,
+            versions: vec![3]
+        }
+    );
 }
 
 #[test]
 fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_others_again() {
     let all = [
-        Wanted { writes: vec![(1, Some(0), 1), (2, None, 2)], guards: vec![], key: None },
-        Wanted { writes: vec![(3, Some(5), 1)], guards: vec![], key: None },
+        Wanted {
+            writes: vec![(1, Some(0), 1), (2, None, 2)],
+            guards: vec![],
+            key: None,
+        },
+        Wanted {
+            writes: vec![(3, Some(5), 1)],
+            guards: vec![],
+            key: None,
+        },
     ];
     let mut planner = Planner::new();
     for (reply, wanted) in all.iter().enumerate() {
-        planner.offer(Waiting { append: wanted.append(), reply }, |_| None);
+        planner.offer(
+            Waiting {
+                append: wanted.append(),
+                reply,
+            },
+            |_| None,
+        );
     }
     let plan = planner.finish(Uuid::nil(), SHARD, 0, None);
     let found = plan.flush.events[..3]
@@ -229,7 +308,14 @@ fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_o
         .collect();
     let settled = plan.settle_found(9, &found);
     assert_eq!(settled.answers.len(), 1);
-    assert_eq!(settled.answers[0].1.as_ref().unwrap(), &Appended { first: 7, last: 9, versions: vec![1, 5] });
+    assert_eq!(
+        settled.answers[0].1.as_ref().unwrap(),
+        &Appended {
+            first: 7,
+            last: 9,
+            versions: vec![1, 5]
+        }
+    );
     assert_eq!(settled.again.len(), 1);
     assert_eq!(settled.again[0].append.events(), 1, "its events came back");
 }

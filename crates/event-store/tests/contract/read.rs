@@ -1,0 +1,134 @@
+//! Reading what was written.
+
+use assent_event_store::{Append, EventMeta, Expected, NewEvent, ReadError, ShardId, StreamId};
+use uuid::Uuid;
+
+use crate::stores::{SHARD, TestStore, events, new_stream, put};
+
+crate::contract!(
+    an_event_reads_back_as_it_was_written,
+    a_shard_is_read_in_pages,
+    many_streams_are_read_at_once,
+    the_streams_about_one_key_are_one_timeline,
+    a_hole_is_an_alarm,
+    the_log_refuses_change,
+);
+
+async fn an_event_reads_back_as_it_was_written(store: TestStore) {
+    let stream = StreamId::new("request", Uuid::new_v4());
+    let meta = EventMeta {
+        actor: "key:ak_1".into(),
+        causation: Some(Uuid::new_v4()),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+    };
+    let event = NewEvent::new("request.submitted", 7, &b"{\"text\":\"\xc3\xa4\"}"[..], &meta);
+    store
+        .append(
+            SHARD,
+            Append::new().write(stream.clone(), Expected::NoStream, [event.clone()]),
+        )
+        .await
+        .unwrap();
+    let read = store.read_shard(SHARD, 0, 10).await.unwrap().remove(0);
+    assert_eq!((read.shard, read.position, read.version), (SHARD, 1, 1));
+    assert_eq!(
+        (&read.stream, &read.kind, read.schema_version),
+        (&stream, &event.kind, 7)
+    );
+    assert_eq!((read.id, &read.data, read.meta()), (event.id, &event.data, meta));
+    let age = time::OffsetDateTime::now_utc() - read.recorded_at;
+    assert!(age >= time::Duration::ZERO && age < time::Duration::minutes(1));
+    assert_eq!(store.read_stream(SHARD, &stream, 0, 10).await.unwrap(), [read]);
+}
+
+async fn a_shard_is_read_in_pages(store: TestStore) {
+    put(&store, &new_stream(), Expected::Any, 25).await;
+    let mut after = 0;
+    let mut pages = Vec::new();
+    loop {
+        let page = store.read_shard(SHARD, after, 10).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [10, 10, 5]);
+    assert!(matches!(
+        store.read_shard(ShardId(99), 0, 1).await,
+        Err(ReadError::NoSuchShard { .. })
+    ));
+}
+
+async fn many_streams_are_read_at_once(store: TestStore) {
+    let streams: Vec<StreamId> = (0..50).map(|_| new_stream()).collect();
+    for (number, stream) in streams.iter().enumerate().skip(1) {
+        put(&store, stream, Expected::NoStream, 1 + number % 4).await;
+    }
+    let read = store.read_streams(SHARD, &streams).await.unwrap();
+    assert_eq!(read.len(), 49);
+    assert!(!read.contains_key(&streams[0]));
+    for (number, stream) in streams.iter().enumerate().skip(1) {
+        let versions: Vec<u32> = read[stream].iter().map(|event| event.version).collect();
+        assert_eq!(versions, (1..=1 + number as u32 % 4).collect::<Vec<_>>());
+    }
+    let tail = store.read_stream(SHARD, &streams[3], 2, 10).await.unwrap();
+    assert_eq!(tail.iter().map(|event| event.version).collect::<Vec<_>>(), [3, 4]);
+}
+
+async fn the_streams_about_one_key_are_one_timeline(store: TestStore) {
+    let (message, other) = (Uuid::new_v4(), Uuid::new_v4());
+    for category in ["request", "decision", "attempt"] {
+        for key in [message, other] {
+            let append = Append::new().write(StreamId::new(category, key), Expected::NoStream, events(2));
+            store.append(SHARD, append).await.unwrap();
+        }
+    }
+    let read = store.read_keys(SHARD, &[message, other]).await.unwrap();
+    let timeline: Vec<_> = read[&message]
+        .iter()
+        .map(|event| (event.stream.category.as_str(), event.position))
+        .collect();
+    assert_eq!(
+        timeline,
+        [
+            ("request", 1),
+            ("request", 2),
+            ("decision", 5),
+            ("decision", 6),
+            ("attempt", 9),
+            ("attempt", 10)
+        ]
+    );
+}
+
+async fn a_hole_is_an_alarm(store: TestStore) {
+    put(&store, &new_stream(), Expected::Any, 9).await;
+    store.tamper("delete from events where position = 5").await.unwrap();
+    let read = store.read_shard(SHARD, 2, 100).await;
+    assert!(
+        matches!(read, Err(ReadError::Hole { after: 4, found: 6, .. })),
+        "{read:?}"
+    );
+}
+
+async fn the_log_refuses_change(store: TestStore) {
+    put(&store, &new_stream(), Expected::Any, 2).await;
+    for statement in [
+        "update events set version = 9",
+        "delete from events where position = 2",
+        "update chain set last = 7",
+        "delete from chain",
+    ] {
+        let refused = store.execute(statement).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    if store.postgres().is_some() {
+        assert!(
+            store
+                .execute("truncate events")
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("append-only")
+        );
+    }
+}
