@@ -53,3 +53,54 @@ pub const SLICE_BYTES_MAX: usize = 640 * 1024;
 
 /// Most shards of one store.
 pub const SHARDS_MAX: u16 = 256;
+
+/// Most events that a reader is handed at once.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// Slices that the slowest reader of a process may be behind the others; one further behind reads from the log.
+pub const HUB_SLICES_MAX: usize = 256;
+
+/// How often a direct feed looks for events of other processes. Those of its own process wake it.
+pub const DIRECT_POLL: Duration = Duration::from_millis(200);
+
+/// How long a JetStream feed trusts silence before it asks the log whether there is more.
+pub const SILENCE_MAX: Duration = Duration::from_millis(250);
+
+/// How often the log is read while JetStream cannot be.
+pub const FALLBACK_POLL: Duration = Duration::from_millis(50);
+
+/// How often a JetStream feed without a consumer tries to get one.
+pub const CONSUMER_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a lease lasts without renewal: the longest that a dead reader holds up its successor.
+pub const LEASE_TTL: Duration = Duration::from_secs(4);
+
+/// How often a lease is renewed, and how often a waiting successor asks for it.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
+
+/// Shortest time between two slices of a busy shard. A wake-up of all readers costs more than the events in it.
+pub const SLICE_SPACING: Duration = Duration::from_millis(3);
+
+/// How often an idle relay looks at the log; pokes make it look sooner.
+pub const RELAY_POLL: Duration = Duration::from_millis(100);
+
+/// Shortest time between two pokes of one process for one shard.
+pub const POKE_SPACING: Duration = Duration::from_millis(2);
+
+/// How long an unwrapped data key is remembered: the longest that a process may still open what another has erased.
+pub const KEY_CACHE_TTL: Duration = Duration::from_secs(10);
+
+/// Most unwrapped data keys that a process remembers.
+pub const KEY_CACHE_KEYS_MAX: usize = 65_536;
+
+/// Most keys, or aliases, that one statement to the key table names. More go in several.
+pub const KEYS_STATEMENT_MAX: usize = 1_000;
+
+/// How often keys are made again that somebody destroys in the very moment.
+pub const OBTAIN_ATTEMPTS_MAX: usize = 3;
+
+/// How often an append is sealed and tried when its keys are destroyed meanwhile.
+pub const SEAL_ATTEMPTS_MAX: usize = 3;
+
+/// How far the clocks of processes may be apart when destructions are replayed: keys this much younger go too.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);

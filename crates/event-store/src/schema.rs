@@ -110,8 +110,10 @@ pub(crate) async fn open(config: &StoreConfig) -> Result<(Adapter, Description),
                 shards: row.get::<i16, _>(2) as u16,
             };
             let description = check_store(&row, config)?;
+            let views_options = options.clone().options([("synchronous_commit", "off")]);
+            let views = Postgres::pool(&views_options, *connections_max).await?;
             Ok((
-                Adapter::Postgres(Postgres::new(pool, options, description.shards)),
+                Adapter::Postgres(Postgres::new(pool, views, options, description.shards)),
                 description,
             ))
         }

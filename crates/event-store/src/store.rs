@@ -31,7 +31,7 @@ pub enum Database {
     Postgres {
         /// `postgres://user:password@host:port/database`.
         url: String,
-        /// Connections for reading; writing takes one more for each shard.
+        /// Connections for reading, and as many again for read models; writing takes one more for each shard.
         connections_max: u32,
     },
     /// A directory with SQLite files in it.
@@ -271,10 +271,11 @@ impl EventStore {
         &self.inner.adapter
     }
 
-    /// The pool for read models when the store is in Postgres. Commit them with `synchronous_commit = off`.
+    /// The pool for read models when the store is in Postgres. Its commits do not wait for the disk
+    /// (`synchronous_commit = off`): what it writes can be rebuilt. Nothing else may be written through it.
     pub fn postgres(&self) -> Option<&PgPool> {
         match &self.inner.adapter {
-            Adapter::Postgres(postgres) => Some(&postgres.pool),
+            Adapter::Postgres(postgres) => Some(&postgres.views),
             Adapter::Sqlite(_) => None,
         }
     }

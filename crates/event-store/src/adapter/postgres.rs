@@ -29,6 +29,8 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     pub(crate) pool: PgPool,
+    /// For what can be rebuilt or found again: commits do not wait for the disk.
+    pub(crate) views: PgPool,
     options: PgConnectOptions,
     /// A connection for each shard's committer, opened when it is first needed and again after it was lost.
     writers: Arc<[Mutex<Option<PgConnection>>]>,
@@ -51,9 +53,9 @@ pub(crate) fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error
 }
 
 impl Postgres {
-    pub(crate) fn new(pool: PgPool, options: PgConnectOptions, shards: u16) -> Self {
+    pub(crate) fn new(pool: PgPool, views: PgPool, options: PgConnectOptions, shards: u16) -> Self {
         let writers = (0..shards).map(|_| Mutex::new(None)).collect();
-        Self { pool, options, writers }
+        Self { pool, views, options, writers }
     }
 
     pub(crate) async fn pool(options: &PgConnectOptions, connections_max: u32) -> Result<PgPool, ConnectError> {
@@ -226,6 +228,7 @@ impl Postgres {
                 let _ = connection.close().await;
             }
         }
+        self.views.close().await;
         self.pool.close().await;
     }
 }
