@@ -1,0 +1,112 @@
+//! Whatever arrives: no panic, and nothing that is JSON is refused or lost.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A body with every kind of update, to be damaged.
+fn seed() -> Value {
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "215500000000001", "time": 1_777_800_000, "changes": [
+        {"field": "messages", "value": {"messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "12025550100", "phone_number_id": "318800000000042"},
+            "contacts": [{"profile": {"name": "Ana"}, "wa_id": "12025550142", "user_id": "US.40817735520916"}],
+            "messages": [{"from": "12025550142", "id": "wamid.A", "timestamp": "1777800123", "type": "text", "text": {"body": "h\u{e9}"}},
+                {"from": "12025550142", "id": "wamid.B", "timestamp": "1777800124", "type": "interactive",
+                    "interactive": {"type": "list_reply", "list_reply": {"id": "st_1", "title": "Harbor"}}}],
+            "statuses": [{"id": "wamid.C", "status": "failed", "timestamp": 1_777_800_131, "recipient_id": "12025550142",
+                "errors": [{"code": 131_050, "title": "t", "error_data": {"details": "d"}}],
+                "pricing": {"billable": true, "pricing_model": "PMP", "category": "marketing"}}]}},
+        {"field": "user_preferences", "value": {"user_preferences": [{"wa_id": "12025550142", "value": "stop", "timestamp": 1_777_800_300}]}},
+        {"field": "message_template_status_update", "value": {"event": "PAUSED", "message_template_id": 940_021_177_300_155_i64}},
+        {"field": "account_update", "value": {"event": "ACCOUNT_RESTRICTION", "restriction_info": [{"restriction_type": "R", "expiration": 1}]}},
+    ]}]})
+}
+
+/// Any JSON value, small but of any shape.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        Just(json!("wamid.X")),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(("[a-z_]{1,8}", inner), 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// Puts `new` in place of the n-th node of a tree, counted depth first. Gives what is left of the count.
+fn replace_node(value: &mut Value, n: usize, new: &Value) -> Option<usize> {
+    if n == 0 {
+        *value = new.clone();
+        return None;
+    }
+    let children: Vec<&mut Value> = match value {
+        Value::Array(items) => items.iter_mut().collect(),
+        Value::Object(map) => map.values_mut().collect(),
+        _ => Vec::new(),
+    };
+    let mut left = n - 1;
+    for child in children {
+        left = replace_node(child, left, new)?;
+    }
+    Some(left)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+        let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn a_truncated_body_is_not_json(cut in 0_usize..1000) {
+        let body = serde_json::to_vec(&seed()).unwrap();
+        let cut = cut % body.len();
+        prop_assert!(parse(&body[..cut]).is_err());
+    }
+
+    #[test]
+    fn a_body_with_changed_bytes_never_panics(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8)) {
+        let mut body = serde_json::to_vec(&seed()).unwrap();
+        for (at, byte) in changes {
+            let at = at % body.len();
+            body[at] = byte;
+        }
+        let result = parse(&body);
+        // The strict reader is the judge of what is JSON, except that it also refuses numbers too large for a float.
+        if serde_json::from_slice::<Value>(&body).is_ok() {
+            prop_assert!(!result.unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn json_of_the_wrong_shape_is_kept(at in 0_usize..120, new in any_json()) {
+        let mut body = seed();
+        let _ = replace_node(&mut body, at, &new);
+        let received = parse(&serde_json::to_vec(&body).unwrap()).unwrap();
+        for one in received {
+            let _ = format!("{one:?}");
+        }
+    }
+
+    #[test]
+    fn any_value_of_any_field_gives_at_least_one_update(field in prop_oneof![
+        Just("messages".to_owned()), Just("user_preferences".to_owned()), Just("account_update".to_owned()),
+        Just("message_template_status_update".to_owned()), Just("phone_number_quality_update".to_owned()), "[a-z_]{0,12}",
+    ], value in any_json()) {
+        let body = json!({"entry": [{"id": "1", "changes": [{"field": field, "value": value}]}]});
+        let received = parse(&serde_json::to_vec(&body).unwrap()).unwrap();
+        prop_assert!(!received.is_empty());
+    }
+}
