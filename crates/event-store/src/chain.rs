@@ -58,7 +58,7 @@ impl Digest {
 
     // Each part of variable length is preceded by its length, so that no two events have one encoding.
     fn over(content: &Content<'_>) -> Self {
-        let mut context = Context::new(&SHA256);
+        let mut hash = Context::new(&SHA256);
         let category = content.stream.category.as_str();
         let mut head = Vec::with_capacity(128);
         head.extend_from_slice(content.id.as_bytes());
@@ -71,10 +71,10 @@ impl Digest {
         }
         head.extend_from_slice(&(content.data.len() as u32).to_be_bytes());
         head.extend_from_slice(&(content.meta.len() as u32).to_be_bytes());
-        context.update(&head);
-        context.update(content.data);
-        context.update(content.meta);
-        Self(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        hash.update(&head);
+        hash.update(content.data);
+        hash.update(content.meta);
+        Self(hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 

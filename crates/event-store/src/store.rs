@@ -150,6 +150,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    #[expect(clippy::needless_pass_by_value, reason = "handed to `map_err`")]
     pub(crate) fn from_sqlx(error: sqlx::Error) -> Self {
         const SQLITE_CANTOPEN: &str = "14";
         if let Some(database) = error.as_database_error() {

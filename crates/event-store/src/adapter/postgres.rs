@@ -55,7 +55,12 @@ pub(crate) fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error
 impl Postgres {
     pub(crate) fn new(pool: PgPool, views: PgPool, options: PgConnectOptions, shards: u16) -> Self {
         let writers = (0..shards).map(|_| Mutex::new(None)).collect();
-        Self { pool, views, options, writers }
+        Self {
+            pool,
+            views,
+            options,
+            writers,
+        }
     }
 
     pub(crate) async fn pool(options: &PgConnectOptions, connections_max: u32) -> Result<PgPool, ConnectError> {

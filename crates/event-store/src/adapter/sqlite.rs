@@ -100,17 +100,16 @@ impl Sqlite {
     pub(crate) async fn flush(&self, flush: &Flush, again: bool) -> Result<Flushed, FlushError> {
         let mut slot = self.writer.lock().await;
         // Taken out while it is used: a flush that is cut short leaves no open transaction behind.
-        let mut connection = match slot.take() {
-            Some(connection) => connection,
-            None => {
-                let dir = self
-                    .writer_options
-                    .get_filename()
-                    .parent()
-                    .map(Path::to_owned)
-                    .unwrap_or_default();
-                self.open_writer(&dir).await.map_err(FlushError::Unknown)?
-            }
+        let mut connection = if let Some(connection) = slot.take() {
+            connection
+        } else {
+            let dir = self
+                .writer_options
+                .get_filename()
+                .parent()
+                .map(Path::to_owned)
+                .unwrap_or_default();
+            self.open_writer(&dir).await.map_err(FlushError::Unknown)?
         };
         let flushed = run_flush(&mut connection, flush, again).await;
         match &flushed {

@@ -72,7 +72,14 @@ impl Checkpoint {
     }
 
     fn moved(&self, rows: u64) -> Result<(), FeedError> {
-        if rows == 1 { Ok(()) } else { Err(FeedError::Fenced { name: self.name.clone(), shard: self.shard }) }
+        if rows == 1 {
+            Ok(())
+        } else {
+            Err(FeedError::Fenced {
+                name: self.name.clone(),
+                shard: self.shard,
+            })
+        }
     }
 }
 

@@ -84,7 +84,15 @@ struct Active {
 
 impl Feed {
     pub(crate) fn new(feeds: Feeds, name: String, shard: ShardId, start: Start) -> Self {
-        Self { feeds, name, shard, start, batch_events_max: limits::BATCH_EVENTS_MAX, owner: Uuid::new_v4(), active: None }
+        Self {
+            feeds,
+            name,
+            shard,
+            start,
+            batch_events_max: limits::BATCH_EVENTS_MAX,
+            owner: Uuid::new_v4(),
+            active: None,
+        }
     }
 
     /// Hands out at most this many events at once.
@@ -113,13 +121,10 @@ impl Feed {
                 tracing::warn!(feed = self.name, shard = self.shard.0, "the lease was lost");
                 self.active = None;
             }
-            let active = match self.active.take() {
-                Some(active) => self.active.insert(active),
-                None => {
-                    let Some(active) = self.become_active().await? else { continue };
-                    self.active.insert(active)
-                }
-            };
+            if self.active.is_none() {
+                self.active = self.become_active().await?;
+            }
+            let Some(active) = &mut self.active else { continue };
             let from = active.tail.position();
             let events = tokio::select! {
                 events = active.tail.next(self.batch_events_max) => events?,
@@ -145,7 +150,10 @@ impl Feed {
             Start::Head => store.head(self.shard).await?,
         };
         let position = checkpoint::take_over(store.adapter(), &self.name, self.shard, lease.fence, start).await?;
-        Ok(position.map(|position| Active { lease, tail: self.feeds.tail(self.shard, position) }))
+        Ok(position.map(|position| Active {
+            lease,
+            tail: self.feeds.tail(self.shard, position),
+        }))
     }
 
     /// Moves the checkpoint by itself, for readers whose effects are idempotent and elsewhere: in the log.

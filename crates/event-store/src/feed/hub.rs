@@ -58,14 +58,25 @@ impl Feeds {
         let mut hubs = Vec::new();
         for shard in store.shards() {
             let (sender, _) = broadcast::channel(limits::HUB_SLICES_MAX);
-            let hub = Hub { store: store.clone(), shard, position: store.head(shard).await?, sender: sender.clone() };
+            let hub = Hub {
+                store: store.clone(),
+                shard,
+                position: store.head(shard).await?,
+                sender: sender.clone(),
+            };
             hubs.push(match source {
                 Source::Direct => tokio::spawn(hub.follow_log()),
                 Source::JetStream(jetstream) => tokio::spawn(hub.follow_jetstream(jetstream.clone())),
             });
             shards.push(sender);
         }
-        Ok(Self { inner: Arc::new(Inner { store: store.clone(), shards, hubs }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store: store.clone(),
+                shards,
+                hubs,
+            }),
+        })
     }
 
     /// The store that is followed.
@@ -108,7 +119,11 @@ impl Hub {
         let mut any = false;
         let mut backoff = Duration::from_millis(20);
         loop {
-            match self.store.read_shard(self.shard, self.position, limits::BATCH_EVENTS_MAX).await {
+            match self
+                .store
+                .read_shard(self.shard, self.position, limits::BATCH_EVENTS_MAX)
+                .await
+            {
                 Ok(events) => {
                     let full = events.len() == limits::BATCH_EVENTS_MAX;
                     any |= !events.is_empty();
@@ -127,7 +142,9 @@ impl Hub {
     }
 
     async fn follow_log(mut self) {
-        let Some(mut head) = self.store.watch_head(self.shard) else { return };
+        let Some(mut head) = self.store.watch_head(self.shard) else {
+            return;
+        };
         loop {
             self.catch_up().await;
             wait_past(&mut head, self.position, limits::DIRECT_POLL).await;

@@ -50,7 +50,9 @@ pub(crate) struct JetStreamTail {
 impl JetStreamTail {
     /// Starts with the next slice that is published.
     pub(crate) async fn subscribe(jetstream: &JetStream, shard: ShardId) -> Result<Self, TailError> {
-        tokio::time::timeout(ANSWER_MAX, Self::try_subscribe(jetstream, shard)).await.unwrap_or(Err(TailError::Silent))
+        tokio::time::timeout(ANSWER_MAX, Self::try_subscribe(jetstream, shard))
+            .await
+            .unwrap_or(Err(TailError::Silent))
     }
 
     async fn try_subscribe(jetstream: &JetStream, shard: ShardId) -> Result<Self, TailError> {
@@ -63,7 +65,10 @@ impl JetStreamTail {
             inactive_threshold: CONSUMER_IDLE,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(|error| TailError::Consumer(error.to_string()))?;
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| TailError::Consumer(error.to_string()))?;
         let messages = consumer
             .stream()
             .max_messages_per_batch(PULL_SLICES)
@@ -72,7 +77,11 @@ impl JetStreamTail {
             .messages()
             .await
             .map_err(|error| TailError::Consumer(error.to_string()))?;
-        Ok(Self { shard, messages, _consumer: consumer })
+        Ok(Self {
+            shard,
+            messages,
+            _consumer: consumer,
+        })
     }
 
     /// The next slice. Cancelling loses nothing.

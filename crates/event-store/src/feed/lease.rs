@@ -31,12 +31,27 @@ impl Drop for Lease {
 
 impl Lease {
     /// Asks for the lease once.
-    async fn try_acquire(store: &EventStore, name: &str, shard: ShardId, owner: Uuid) -> Result<Option<Self>, sqlx::Error> {
+    async fn try_acquire(
+        store: &EventStore,
+        name: &str,
+        shard: ShardId,
+        owner: Uuid,
+    ) -> Result<Option<Self>, sqlx::Error> {
         let asked = Instant::now();
-        let Some(fence) = acquire(store.adapter(), name, shard, owner).await? else { return Ok(None) };
+        let Some(fence) = acquire(store.adapter(), name, shard, owner).await? else {
+            return Ok(None);
+        };
         let (renewed, until) = watch::channel(asked + limits::LEASE_TTL);
         let renewal = tokio::spawn(renew(store.clone(), name.to_owned(), shard, owner, renewed));
-        Ok(Some(Self { store: store.clone(), name: name.to_owned(), shard, owner, fence, until, renewal }))
+        Ok(Some(Self {
+            store: store.clone(),
+            name: name.to_owned(),
+            shard,
+            owner,
+            fence,
+            until,
+            renewal,
+        }))
     }
 
     /// Waits until the lease is free and `owner` has it. An owner that asks again gets it back at once.
@@ -45,7 +60,9 @@ impl Lease {
             match Self::try_acquire(store, name, shard, owner).await {
                 Ok(Some(lease)) => return lease,
                 Ok(None) => {}
-                Err(error) => tracing::warn!(name, shard = shard.0, %error, "the lease cannot be asked for; trying again"),
+                Err(error) => {
+                    tracing::warn!(name, shard = shard.0, %error, "the lease cannot be asked for; trying again");
+                }
             }
             tokio::time::sleep(limits::LEASE_RENEWAL).await;
         }
@@ -141,12 +158,14 @@ async fn acquire(adapter: &Adapter, name: &str, shard: ShardId, owner: Uuid) -> 
 async fn release(adapter: &Adapter, name: &str, shard: ShardId, owner: Uuid) -> Result<(), sqlx::Error> {
     match adapter {
         Adapter::Postgres(postgres) => {
-            sqlx::query("update assent_feed.leases set lease_until = '-infinity' where name = $1 and shard = $2 and owner = $3")
-                .bind(name)
-                .bind(shard.0 as i16)
-                .bind(owner)
-                .execute(&postgres.views)
-                .await?;
+            sqlx::query(
+                "update assent_feed.leases set lease_until = '-infinity' where name = $1 and shard = $2 and owner = $3",
+            )
+            .bind(name)
+            .bind(shard.0 as i16)
+            .bind(owner)
+            .execute(&postgres.views)
+            .await?;
         }
         Adapter::Sqlite(sqlite) => {
             sqlx::query("update leases set lease_until = 0 where name = ?1 and shard = ?2 and owner = ?3")

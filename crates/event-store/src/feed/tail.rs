@@ -27,7 +27,14 @@ pub struct Tail {
 
 impl Tail {
     pub(crate) fn new(store: EventStore, shard: ShardId, after: u64, live: broadcast::Receiver<Slice>) -> Self {
-        Self { store, shard, position: after, live, behind: true, rest: None }
+        Self {
+            store,
+            shard,
+            position: after,
+            live,
+            behind: true,
+            rest: None,
+        }
     }
 
     /// The position of the last event that was handed out.

@@ -10,7 +10,7 @@ use std::{
 
 use async_nats::jetstream::{
     self,
-    context::{PublishErrorKind, GetStreamErrorKind},
+    context::{GetStreamErrorKind, PublishErrorKind},
     message::PublishMessage,
     stream::LastRawMessageErrorKind,
 };
@@ -158,9 +158,15 @@ impl Relay {
             let stream = self.stream().await?;
             let state = &stream.cached_info().state;
             if state.messages == 0 {
-                return Ok(End { position: head, sequence: state.last_sequence });
+                return Ok(End {
+                    position: head,
+                    sequence: state.last_sequence,
+                });
             }
-            let last = match stream.get_last_raw_message_by_subject(&self.jetstream.subject(self.shard)).await {
+            let last = match stream
+                .get_last_raw_message_by_subject(&self.jetstream.subject(self.shard))
+                .await
+            {
                 Ok(last) => last,
                 Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => continue,
                 Err(error) => return Err(RelayError::JetStream(error.to_string())),
@@ -168,7 +174,12 @@ impl Relay {
             // Read again: the log may have grown since, and only then the stream.
             let head = self.store.head(self.shard).await?;
             match self.agreed_position(&last.payload, head).await? {
-                Some(position) => return Ok(End { position, sequence: last.sequence }),
+                Some(position) => {
+                    return Ok(End {
+                        position,
+                        sequence: last.sequence,
+                    });
+                }
                 None => self.delete_stream().await?,
             }
         }
@@ -192,31 +203,52 @@ impl Relay {
 
     /// The stream's last position, if its last slice is what the log has there.
     async fn agreed_position(&self, payload: &bytes::Bytes, head: u64) -> Result<Option<u64>, RelayError> {
-        let Ok(slice) = Slice::decode(self.shard, payload.clone()) else { return Ok(None) };
-        let (Some(first), Some(last)) = (slice.events.first(), slice.events.last()) else { return Ok(None) };
+        let Ok(slice) = Slice::decode(self.shard, payload.clone()) else {
+            return Ok(None);
+        };
+        let (Some(first), Some(last)) = (slice.events.first(), slice.events.last()) else {
+            return Ok(None);
+        };
         if slice.store_id != self.store.store_id() || last.position > head {
             return Ok(None);
         }
-        let logged = self.store.read_shard(self.shard, first.position - 1, slice.events.len()).await?;
+        let logged = self
+            .store
+            .read_shard(self.shard, first.position - 1, slice.events.len())
+            .await?;
         Ok((logged == slice.events).then_some(last.position))
     }
 
     async fn delete_stream(&self) -> Result<(), RelayError> {
-        tracing::warn!(shard = self.shard.0, "the stream is ahead of the log or differs from it; deleting it");
+        tracing::warn!(
+            shard = self.shard.0,
+            "the stream is ahead of the log or differs from it; deleting it"
+        );
         self.counters.streams_deleted.fetch_add(1, Ordering::Relaxed);
-        let deleted = self.jetstream.context().delete_stream(self.jetstream.stream(self.shard)).await;
+        let deleted = self
+            .jetstream
+            .context()
+            .delete_stream(self.jetstream.stream(self.shard))
+            .await;
         deleted.map_err(|error| RelayError::JetStream(error.to_string()))?;
         Ok(())
     }
 
     /// Publishes everything after `end`, slice by slice, until something is not as expected.
     async fn publish_from(&self, mut end: End) -> Result<(), RelayError> {
-        let subscription = self.jetstream.client.subscribe(self.jetstream.poke_subject(self.shard)).await;
+        let subscription = self
+            .jetstream
+            .client()
+            .subscribe(self.jetstream.poke_subject(self.shard))
+            .await;
         let mut pokes = subscription.map_err(|error| RelayError::JetStream(error.to_string()))?;
         let mut head = self.store.watch_head(self.shard);
         let mut spaced_until = Instant::now();
         loop {
-            let events = self.store.read_shard(self.shard, end.position, limits::SLICE_EVENTS_MAX).await?;
+            let events = self
+                .store
+                .read_shard(self.shard, end.position, limits::SLICE_EVENTS_MAX)
+                .await?;
             let busy = spaced_until > Instant::now();
             if !events.is_empty() && (!busy || events.len() == limits::SLICE_EVENTS_MAX) {
                 let mut events = &events[..];
@@ -259,7 +291,10 @@ impl Relay {
                 self.counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
                 metrics::histogram!("assent_relay_slice_events").record(events.len() as f64);
                 metrics::gauge!("assent_relay_position", "shard" => self.shard.0.to_string()).set(last.position as f64);
-                Ok(End { position: last.position, sequence: ack.sequence })
+                Ok(End {
+                    position: last.position,
+                    sequence: ack.sequence,
+                })
             }
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Err(RelayError::Moved),
             Err(error) => Err(RelayError::JetStream(error.to_string())),

@@ -10,7 +10,7 @@ mod leader;
 mod poke;
 mod slice;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 
@@ -23,6 +23,10 @@ use crate::event::ShardId;
 /// A NATS server with JetStream, and how the log's streams are named and kept there.
 #[derive(Clone)]
 pub struct JetStream {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     client: async_nats::Client,
     context: jetstream::Context,
     config: JetStreamConfig,
@@ -46,7 +50,7 @@ impl Default for JetStreamConfig {
         Self {
             prefix: "assent".to_owned(),
             stream_bytes_max: 256 * 1024 * 1024,
-            slice_age_max: Duration::from_secs(60 * 60),
+            slice_age_max: Duration::from_hours(1),
             replicas: 1,
         }
     }
@@ -57,26 +61,36 @@ impl JetStream {
     pub fn new(client: async_nats::Client, config: JetStreamConfig) -> Self {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(Duration::from_secs(3));
-        Self { client, context, config }
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                context,
+                config,
+            }),
+        }
     }
 
     pub(crate) fn context(&self) -> &jetstream::Context {
-        &self.context
+        &self.inner.context
+    }
+
+    pub(crate) fn client(&self) -> &async_nats::Client {
+        &self.inner.client
     }
 
     /// The name of a shard's stream.
     pub fn stream(&self, shard: ShardId) -> String {
-        format!("{}_LOG_{shard}", self.config.prefix.to_uppercase())
+        format!("{}_LOG_{shard}", self.inner.config.prefix.to_uppercase())
     }
 
     /// The subject of a shard's slices.
     pub fn subject(&self, shard: ShardId) -> String {
-        format!("{}.log.{shard}", self.config.prefix)
+        format!("{}.log.{shard}", self.inner.config.prefix)
     }
 
     /// The subject on which committers tell a shard's relay that there is something new.
     pub fn poke_subject(&self, shard: ShardId) -> String {
-        format!("{}.poke.{shard}", self.config.prefix)
+        format!("{}.poke.{shard}", self.inner.config.prefix)
     }
 
     fn stream_config(&self, shard: ShardId) -> jetstream::stream::Config {
@@ -86,9 +100,9 @@ impl JetStream {
             retention: jetstream::stream::RetentionPolicy::Limits,
             discard: jetstream::stream::DiscardPolicy::Old,
             storage: jetstream::stream::StorageType::File,
-            max_bytes: self.config.stream_bytes_max,
-            max_age: self.config.slice_age_max,
-            num_replicas: self.config.replicas,
+            max_bytes: self.inner.config.stream_bytes_max,
+            max_age: self.inner.config.slice_age_max,
+            num_replicas: self.inner.config.replicas,
             ..jetstream::stream::Config::default()
         }
     }
@@ -96,6 +110,8 @@ impl JetStream {
 
 impl fmt::Debug for JetStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JetStream").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("JetStream")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,9 @@ impl Poker {
     /// Starts poking. Must be called within a tokio runtime.
     pub fn start(store: &EventStore, jetstream: &JetStream) -> Self {
         let task = |shard| tokio::spawn(poke(store.clone(), jetstream.clone(), shard));
-        Self { tasks: store.shards().map(task).collect() }
+        Self {
+            tasks: store.shards().map(task).collect(),
+        }
     }
 }
 
@@ -27,10 +29,12 @@ impl Drop for Poker {
 }
 
 async fn poke(store: EventStore, jetstream: JetStream, shard: ShardId) {
-    let Some(mut head) = store.watch_head(shard) else { return };
+    let Some(mut head) = store.watch_head(shard) else {
+        return;
+    };
     let subject = jetstream.poke_subject(shard);
     while head.changed().await.is_ok() {
-        let sent = jetstream.client.publish(subject.clone(), bytes::Bytes::new()).await;
+        let sent = jetstream.client().publish(subject.clone(), bytes::Bytes::new()).await;
         if let Err(error) = sent {
             tracing::debug!(shard = shard.0, %error, "the relay was not poked; it polls");
         }

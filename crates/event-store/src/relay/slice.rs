@@ -102,7 +102,10 @@ impl Slice {
             Ok(RecordedEvent {
                 shard,
                 position,
-                stream: StreamId { key: uuid(&wire.key)?, category: names.get(&wire.category) },
+                stream: StreamId {
+                    key: uuid(&wire.key)?,
+                    category: names.get(&wire.category),
+                },
                 version: wire.version,
                 id: uuid(&wire.id)?,
                 kind: names.get(&wire.kind),
@@ -115,7 +118,12 @@ impl Slice {
         };
         Ok(Self {
             store_id: uuid(&wire.store_id)?,
-            events: wire.events.into_iter().zip(wire.first..).map(&mut event).collect::<Result<_, SliceError>>()?,
+            events: wire
+                .events
+                .into_iter()
+                .zip(wire.first..)
+                .map(&mut event)
+                .collect::<Result<_, SliceError>>()?,
         })
     }
 }
@@ -151,9 +159,14 @@ mod tests {
     fn a_slice_is_bounded_in_events_and_bytes_but_never_empty() {
         let small: Vec<_> = (1..=2_000).map(|position| recorded(position, 10)).collect();
         assert_eq!(fitting(&small), limits::SLICE_EVENTS_MAX);
-        let large: Vec<_> = (1..=10).map(|position| recorded(position, limits::EVENT_BYTES_MAX)).collect();
+        let large: Vec<_> = (1..=10)
+            .map(|position| recorded(position, limits::EVENT_BYTES_MAX))
+            .collect();
         assert_eq!(fitting(&large), 2);
-        assert!(encode(Uuid::nil(), &large[..2]).len() < 1024 * 1024, "below NATS' default limit");
+        assert!(
+            encode(Uuid::nil(), &large[..2]).len() < 1024 * 1024,
+            "below NATS' default limit"
+        );
         assert_eq!(fitting(&[]), 0);
     }
 

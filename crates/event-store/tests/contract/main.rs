@@ -2,6 +2,11 @@
 //!
 //! `cargo test` asks SQLite. With `ASSENT_TEST_POSTGRES_URL` set, as `tests/run` does, Postgres is asked too.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test; clippy only knows the functions marked as tests"
+)]
+
 mod append;
 mod open;
 mod read;

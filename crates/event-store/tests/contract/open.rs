@@ -62,7 +62,7 @@ async fn a_foreign_schema_is_refused(store: TestStore) {
         matches!(
             error,
             ConnectError::ForeignSchema {
-                version: 2026_1122_000_001
+                version: 20_261_122_000_001
             }
         ),
         "{error}"

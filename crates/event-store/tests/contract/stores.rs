@@ -15,7 +15,8 @@ pub(crate) const SHARD: ShardId = ShardId(0);
 pub(crate) struct TestStore {
     pub(crate) store: EventStore,
     pub(crate) config: StoreConfig,
-    pub(crate) dir: Option<TempDir>,
+    /// Kept until the test is over.
+    _dir: Option<TempDir>,
 }
 
 impl Deref for TestStore {
@@ -77,7 +78,11 @@ impl TestStore {
         let config = StoreConfig::new(database);
         EventStore::migrate(&config).await.unwrap();
         let store = EventStore::connect(&config).await.unwrap();
-        Self { store, config, dir }
+        Self {
+            store,
+            config,
+            _dir: dir,
+        }
     }
 
     /// Another process' view of the same store.

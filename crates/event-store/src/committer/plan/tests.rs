@@ -109,12 +109,10 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         })
 }
 
+type Answers = Vec<Result<Appended, AppendError>>;
+
 /// Runs every append to its answer, with a foreign write to one of the streams before some flushes.
-fn run(
-    all: &[Wanted],
-    foreign: &[Option<u8>],
-    dead: &[KeyId],
-) -> (Model, Vec<Result<Appended, AppendError>>, Vec<(u64, u8)>) {
+fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answers, Vec<(u64, u8)>) {
     let mut model = Model {
         dead: dead.to_vec(),
         ..Model::default()
