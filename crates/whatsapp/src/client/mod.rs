@@ -6,6 +6,7 @@
 
 mod config;
 mod number;
+mod read;
 mod send;
 mod template;
 mod transport;

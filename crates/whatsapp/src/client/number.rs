@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Client;
-use super::transport::{CallError, get_json};
+use super::transport::{CallError, send_for_json};
 use crate::json::Fields;
 use crate::open_enum::open_enum;
 use crate::redact::redacted_debug;
@@ -165,7 +165,7 @@ impl Client {
             .get(self.url([phone_number_id]))
             .query(&[("fields", NUMBER_FIELDS)])
             .bearer_auth(token.expose());
-        let value = get_json(request).await?;
+        let value = send_for_json(request).await?;
         // A success that is no object carries nothing at all about the number.
         Fields::from_value(value)
             .map(NumberInfo::from_fields)

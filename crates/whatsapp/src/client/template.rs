@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Client;
 use super::number::QualityRating;
-use super::transport::{CallError, get_json};
+use super::transport::{CallError, send_for_json};
 use crate::json::Fields;
 use crate::limits::{TEMPLATE_PAGES_MAX, TEMPLATES_PER_PAGE};
 use crate::open_enum::open_enum;
@@ -148,7 +148,7 @@ impl Client {
         if let Some(after) = after {
             request = request.query(&[("after", after)]);
         }
-        let value = get_json(request).await?;
+        let value = send_for_json(request).await?;
         let mut fields = Fields::from_value(value).ok_or(CallError::Unreadable { http_status: 200 })?;
         if !fields.has("data") {
             // Taking a stranger's JSON for an account without templates would stop every campaign.

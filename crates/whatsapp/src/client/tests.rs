@@ -428,6 +428,34 @@ async fn a_call_that_fails_says_how() {
     ));
 }
 
+#[tokio::test]
+async fn a_message_is_marked_as_read_with_or_without_typing() {
+    let server = Server::start([
+        Reaction::answer(200, r#"{"success":true}"#),
+        Reaction::answer(200, r#"{"success":true}"#),
+        Reaction::answer(200, "{}"),
+    ])
+    .await;
+    let client = client(&server);
+    let (token, message) = (Secret::new("t"), crate::Wamid::new("wamid.A"));
+    client.mark_read(NUMBER, &token, &message, true).await.unwrap();
+    client.mark_read(NUMBER, &token, &message, false).await.unwrap();
+    assert!(matches!(
+        client.mark_read(NUMBER, &token, &message, false).await,
+        Err(CallError::Unreadable { .. })
+    ));
+    let bodies: Vec<Value> = server
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_slice(&request.body).unwrap())
+        .collect();
+    let plain = json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.A"});
+    assert_eq!(bodies[1], plain);
+    let mut typing = plain;
+    typing["typing_indicator"] = json!({"type": "text"});
+    assert_eq!(bodies[0], typing);
+}
+
 fn template_page(name: &str, after: &str, more: bool) -> String {
     let mut page = json!({
         "data": [{"id": "940", "name": name, "language": "en_US", "status": "APPROVED", "category": "UTILITY",

@@ -42,7 +42,7 @@ impl NotSentReason {
     }
 }
 
-/// Why a call that changes nothing gave no result. Such a call may simply be repeated.
+/// Why a call other than a send gave no result. Repeating such a call changes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No connection.
@@ -127,8 +127,8 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Failure>
     Ok(Answer { status, headers, body })
 }
 
-/// Asks for JSON; anything but a 2xx with a JSON body is an error.
-pub(super) async fn get_json(request: RequestBuilder) -> Result<serde_json::Value, CallError> {
+/// Sends a request that may be repeated; anything but a 2xx with a JSON body is an error.
+pub(super) async fn send_for_json(request: RequestBuilder) -> Result<serde_json::Value, CallError> {
     let answer = exchange(request).await.map_err(|failure| match failure {
         Failure::NotSent(reason) => CallError::NotSent(reason),
         Failure::Timeout => CallError::Timeout,

@@ -7,6 +7,7 @@ mod contacts;
 mod content;
 mod interactive;
 mod media;
+mod parameter;
 mod recipient;
 mod template;
 mod wire;
@@ -20,10 +21,9 @@ pub use interactive::{
     Action, Flow, FlowScreen, Header, Interactive, ListRow, ListSection, ProductSection, ReplyButton,
 };
 pub use media::{Audio, CaptionedMedia, Document, Media, MediaSource};
+pub use parameter::{Currency, DateTime, FlowAction, Parameter, ParameterValue, Product};
 pub use recipient::Recipient;
-pub use template::{
-    ButtonKind, CarouselCard, Component, Currency, DateTime, FlowAction, Parameter, ParameterValue, Product, Template,
-};
+pub use template::{ButtonKind, CarouselCard, Component, Template};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
