@@ -1,0 +1,185 @@
+//! The catalogue as a whole: names, owners, and that nothing is lost on the way through JSON.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    testing::{at, attempt_id, sealed, submitted},
+    values::{CategorySet, TemplateComponents},
+};
+
+/// Every table of wire names.
+fn tables() -> Vec<(StreamCategory, &'static [(&'static str, u16)])> {
+    fn table<E: DomainEvent>() -> (StreamCategory, &'static [(&'static str, u16)]) {
+        (E::CATEGORY, E::TABLE)
+    }
+    vec![
+        table::<RequestEvent>(),
+        table::<ProviderEvent>(),
+        table::<ContactEvent>(),
+        table::<DecisionEvent>(),
+        table::<AttemptEvent>(),
+        table::<NumberEvent>(),
+        table::<TemplateEvent>(),
+        table::<AccountEvent>(),
+        table::<SuppressionEvent>(),
+    ]
+}
+
+#[test]
+fn every_stream_category_has_exactly_the_owner_the_design_names() {
+    let table = [
+        (Service::Ingress, vec!["request", "provider"]),
+        (Service::Consent, vec!["contact", "decision", "conversation", "policy"]),
+        (Service::Dispatcher, vec!["attempt", "pacing", "campaign", "media"]),
+        (
+            Service::StatusTracker,
+            vec!["number", "template", "account", "suppression"],
+        ),
+    ];
+    let mut seen = BTreeSet::new();
+    for (owner, names) in table {
+        for name in names {
+            let category: StreamCategory = name.parse().unwrap();
+            assert_eq!(owner_of(category), owner, "{name}");
+            assert!(seen.insert(category), "{name} is owned once");
+        }
+    }
+    assert_eq!(seen, StreamCategory::ALL.into_iter().collect());
+}
+
+#[test]
+fn every_wire_name_is_unique_and_begins_with_its_category() {
+    let mut seen = BTreeSet::new();
+    for (category, table) in tables() {
+        for (name, version) in table {
+            assert_eq!(StreamCategory::of_event(name), Ok(category), "{name}");
+            assert!(seen.insert(*name), "{name} stands in one table once");
+            assert!(*version > 0);
+        }
+    }
+}
+
+/// These names are in logs that exist. A name may be added here, never changed or removed.
+#[test]
+fn wire_names_never_change() {
+    let names: Vec<_> = tables()
+        .into_iter()
+        .flat_map(|(_, table)| table.iter().map(|(name, _)| *name))
+        .collect();
+    let promised = "request.submitted request.cancel_requested \
+        provider.status_reported provider.message_received provider.preference_changed provider.template_changed \
+        provider.number_changed provider.account_changed provider.callback_unrecognised \
+        contact.alias_bound contact.opted_in contact.opted_out contact.platform_stopped contact.platform_resumed \
+        contact.merged contact.merged_into contact.erased \
+        decision.authorized decision.refused decision.expired \
+        attempt.started attempt.accepted attempt.rejected attempt.deferred attempt.outcome_unknown attempt.given_up \
+        attempt.cancelled number.observed template.observed account.observed \
+        suppression.suspected_blocked suppression.undeliverable suppression.lifted";
+    assert_eq!(names, promised.split_whitespace().collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn survives<E: DomainEvent + std::fmt::Debug + PartialEq>(event: impl Into<E>) {
+    let event = event.into();
+    let read = E::from_json(event.wire_name(), event.schema_version(), &event.to_json()).unwrap();
+    assert_eq!(read, event);
+}
+
+#[test]
+fn events_come_back_from_json_as_they_went_in() {
+    let mut template = submitted();
+    template.content = Content::Template {
+        template: crate::testing::template(),
+        components: sealed::<TemplateComponents>(),
+    };
+    survives::<RequestEvent>(Box::new(template));
+    survives::<RequestEvent>(Box::new(submitted()));
+    survives::<RequestEvent>(CancelRequested { requested_at: at(1) });
+    survives::<AttemptEvent>(Box::new(crate::testing::accepted(attempt_id(1), 5)));
+    survives::<AttemptEvent>(GivenUp {
+        attempt: Some(attempt_id(1)),
+        because: GaveUpBecause::Silence {
+            from: at(1),
+            until: at(2),
+            last_callback_at: at(2),
+            caught_up_to: 77,
+        },
+        given_up_at: at(3),
+    });
+    for word in ["sent", "delivered", "read", "played", "failed", "something_new"] {
+        survives::<ProviderEvent>(Box::new(crate::testing::status(word, 9)));
+    }
+    survives::<ContactEvent>(OptedIn {
+        categories: CategorySet::all(),
+        source: OptInSource::WebForm,
+        proof: Some(sealed()),
+        given_at: at(1),
+        recorded_at: at(2),
+    });
+    survives::<ContactEvent>(Merged {
+        from: crate::testing::contact_id(3),
+        snapshot: LedgerSnapshot {
+            aliases: vec![crate::testing::alias(1)],
+            ..LedgerSnapshot::default()
+        },
+        merged_at: at(4),
+    });
+}
+
+#[test]
+fn an_event_holds_what_it_needs_in_stable_words() {
+    let event: ContactEvent = OptedOut {
+        categories: CategorySet::all(),
+        source: OptOutSource::Keyword,
+        proof: None,
+        given_at: at(1),
+        recorded_at: at(2),
+    }
+    .into();
+    let data: serde_json::Value = serde_json::from_slice(&event.to_json()).unwrap();
+    let expected = json!({
+        "categories": ["marketing", "utility", "authentication", "service"],
+        "source": "keyword",
+        "given_at": 1_000_000,
+        "recorded_at": 2_000_000,
+    });
+    assert_eq!(data, expected);
+}
+
+#[test]
+fn what_cannot_be_read_says_why_without_quoting_it() {
+    let unknown = ContactEvent::from_json("contact.reborn", 1, b"{}").unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "the contact category has no event named contact.reborn"
+    );
+    let newer = ContactEvent::from_json("contact.erased", 2, b"{}").unwrap_err();
+    assert_eq!(
+        newer.to_string(),
+        "contact.erased has schema version 2, this program reads up to 1"
+    );
+    let shape = ContactEvent::from_json("contact.erased", 1, br#"{"requested_at":"+12025550142"}"#).unwrap_err();
+    assert!(matches!(
+        shape,
+        DecodeError::Shape {
+            name: "contact.erased",
+            ..
+        }
+    ));
+    assert!(!shape.to_string().contains("2025550142"));
+}
+
+#[test]
+fn words_of_the_provider_never_fail() {
+    assert_eq!(NumberStatus::from_provider("CONNECTED"), NumberStatus::Connected);
+    assert_eq!(NumberStatus::from_provider("HOVERING"), NumberStatus::Unknown);
+    assert_eq!(TemplateStatus::from_provider("REINSTATED"), TemplateStatus::Approved);
+    assert_eq!(TemplateStatus::from_provider("IN_APPEAL"), TemplateStatus::InAppeal);
+    assert_eq!(TemplateStatus::from_provider(""), TemplateStatus::Unknown);
+    assert_eq!(QualityRating::from_provider("RED"), QualityRating::Red);
+    assert_eq!(QualityRating::from_provider("NA"), QualityRating::Unknown);
+    assert_eq!(ProviderStatus::from_provider("so so").as_str(), "so_so");
+}
