@@ -1,1 +1,21 @@
-//! What every service shares: configuration, telemetry, health, shutdown and supervision.
+//! What every service shares: configuration, tenants, the gRPC and admin ports, telemetry, supervision and shutdown.
+//!
+//! A role starts in this order: [`config`] is loaded (exit code 64 when it is wrong), [`telemetry`] is set up, the
+//! [`tenants`] are read, ports are bound ([`grpc`], [`http`], [`admin`]), tasks are started under [`supervise`] and
+//! [`shutdown`] is listened for. It ends in the opposite order, telemetry last, so that the end is reported too.
+//!
+//! Nothing here knows a rule of the business.
+
+pub mod admin;
+pub mod admission;
+pub mod api_error;
+pub mod config;
+pub mod grpc;
+mod hex;
+pub mod http;
+pub mod settings;
+pub mod shutdown;
+pub mod supervise;
+pub mod telemetry;
+pub mod tenants;
+pub mod tls;
