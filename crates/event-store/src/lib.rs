@@ -18,6 +18,7 @@ mod chain;
 mod committer;
 mod event;
 mod feed;
+mod keys;
 pub mod limits;
 mod read;
 mod relay;
@@ -29,6 +30,10 @@ pub use append::{Append, AppendError, Appended, Expected, InvalidAppend};
 pub use chain::{ChainHash, TamperKind, Tampering, Verified};
 pub use event::{EventMeta, InvalidStreamId, Name, NewEvent, RecordedEvent, ShardId, StreamId};
 pub use feed::{Batch, Checkpoint, Feed, FeedError, Feeds, Source, Start, Tail};
+pub use keys::{
+    AliasHasher, DataKey, Destruction, InvalidMasters, InvalidSecret, KeyError, KeyPolicy, KeyRing, LoadedKeys, MasterKey,
+    MasterKeys, SealAndAppendError, generate_secret,
+};
 pub use read::ReadError;
 pub use relay::{JetStream, JetStreamConfig, Poker, Relay, RelayObserver, RelayStats};
 pub use store::{ConnectError, Database, EventStore, LogStats, StoreConfig};

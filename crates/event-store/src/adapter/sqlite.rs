@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{FlushError, Flushed};
@@ -39,6 +39,22 @@ pub(crate) struct Sqlite {
     writer_options: SqliteConnectOptions,
     /// SQLite has one writer for the whole file, whatever the number of shards.
     writer: Arc<Mutex<Option<SqliteConnection>>>,
+}
+
+/// The writing connection while it is in use. Taken out of its slot: work that is cut short leaves no open transaction
+/// behind, because then the connection is dropped.
+pub(crate) struct Writer<'a> {
+    slot: MutexGuard<'a, Option<SqliteConnection>>,
+    pub(crate) connection: SqliteConnection,
+}
+
+impl Writer<'_> {
+    /// Gives the connection back if it is `sound`; else the next user opens another.
+    pub(crate) fn done(mut self, sound: bool) {
+        if sound {
+            *self.slot = Some(self.connection);
+        }
+    }
 }
 
 /// The log and the keys are flushed to the disk by each commit; the read models, which can be rebuilt, are not.
@@ -94,13 +110,21 @@ impl Sqlite {
             .bind(keys.to_string_lossy())
             .execute(&mut connection)
             .await?;
+        // What an append is sealed with is on the disk before it, and a deleted key is overwritten.
+        sqlx::query("pragma keys.synchronous = full")
+            .execute(&mut connection)
+            .await?;
+        sqlx::query("pragma keys.secure_delete = on")
+            .execute(&mut connection)
+            .await?;
         Ok(connection)
     }
 
-    pub(crate) async fn flush(&self, flush: &Flush, again: bool) -> Result<Flushed, FlushError> {
+    /// The connection that writes the log and the keys; this process has one. A transaction begun on it as `immediate`
+    /// holds the write locks of both files.
+    pub(crate) async fn writer(&self) -> Result<Writer<'_>, sqlx::Error> {
         let mut slot = self.writer.lock().await;
-        // Taken out while it is used: a flush that is cut short leaves no open transaction behind.
-        let mut connection = if let Some(connection) = slot.take() {
+        let connection = if let Some(connection) = slot.take() {
             connection
         } else {
             let dir = self
@@ -109,13 +133,15 @@ impl Sqlite {
                 .parent()
                 .map(Path::to_owned)
                 .unwrap_or_default();
-            self.open_writer(&dir).await.map_err(FlushError::Unknown)?
+            self.open_writer(&dir).await?
         };
-        let flushed = run_flush(&mut connection, flush, again).await;
-        match &flushed {
-            Ok(_) => *slot = Some(connection),
-            Err(_) => drop(connection.close_hard()),
-        }
+        Ok(Writer { slot, connection })
+    }
+
+    pub(crate) async fn flush(&self, flush: &Flush, again: bool) -> Result<Flushed, FlushError> {
+        let mut writer = self.writer().await.map_err(FlushError::Unknown)?;
+        let flushed = run_flush(&mut writer.connection, flush, again).await;
+        writer.done(flushed.is_ok());
         flushed
     }
 
@@ -245,6 +271,7 @@ fn streams_json<'a>(streams: impl Iterator<Item = &'a StreamId>) -> String {
 }
 
 async fn run_flush(connection: &mut SqliteConnection, flush: &Flush, again: bool) -> Result<Flushed, FlushError> {
+    // Locks the attached key table too: no key that is found alive is destroyed before the commit.
     let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
     let flushed = write_flush(&mut transaction, flush, again).await.map_err(classify)?;
     transaction.commit().await.map_err(FlushError::Unknown)?;

@@ -1,10 +1,10 @@
--- Data keys, wrapped by the master key. A file of its own, because it is backed up apart and for a short time only:
+-- Data keys, wrapped by a master key. A file of its own, because it is backed up apart and for a short time only:
 -- a key that was destroyed must not come back with a backup.
 create table keys (
     key_id     blob    primary key,
     alias      blob    not null,            -- keyed hash of whom it belongs to
     class      text    not null,
-    period     text    not null,            -- '2026-11' for content keys, else ''
+    period     text    not null,            -- when it seals: '2026-11' for content, '' for identity
     wrapped    blob    not null,            -- the key, encrypted by the master key
     master     text    not null,            -- which master key
     created_at integer not null,            -- microseconds since the epoch
