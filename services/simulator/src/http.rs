@@ -1,0 +1,11 @@
+//! HTTP: the Graph API on one side, the control API under `/_sim` on the other.
+
+mod control;
+mod graph;
+mod management;
+mod query;
+mod server;
+mod worlds;
+
+pub(crate) use server::{App, serve};
+pub(crate) use worlds::Worlds;

@@ -1,0 +1,174 @@
+//! The Graph API: paths with any or no version, bearer tokens, and `messages`. The rest is in `management`.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::management;
+use super::server::{App, Dropped};
+use super::worlds::Access;
+use crate::error::GraphError;
+use crate::request;
+use crate::world::{Answer, Manner, Route};
+
+/// Largest JSON body taken.
+const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
+/// An answer that never comes ends after this, so that forgotten connections do not pile up.
+const NEVER: Duration = Duration::from_mins(10);
+const VERSION_HEADER: HeaderName = HeaderName::from_static("facebook-api-version");
+const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("v23.0");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// A request to the Graph API, taken apart.
+pub(super) struct GraphRequest<'a> {
+    /// Method.
+    pub(super) method: &'a Method,
+    /// Path segments after the version.
+    pub(super) segments: Vec<&'a str>,
+    /// Query string.
+    pub(super) query: Option<&'a str>,
+    /// Scheme, host and path up to the query, to build links to further pages.
+    pub(super) url: String,
+    /// Body.
+    pub(super) body: Bytes,
+}
+
+/// Answers a request, or says that the connection is to be dropped.
+pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Response<Body>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let version = segments.first().copied().filter(|segment| is_version(segment));
+    let version_header = version
+        .and_then(|version| HeaderValue::from_str(version).ok())
+        .unwrap_or(DEFAULT_VERSION);
+    if version.is_some() {
+        segments.remove(0);
+    }
+    let answer = match app
+        .worlds
+        .access(token(&parts.headers, parts.uri.query()).as_deref().unwrap_or_default())
+    {
+        None => unauthorised(app, &parts.headers, parts.uri.query()),
+        Some(access) => match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Err(_) => refuse(
+                &access,
+                &GraphError::new(100, "The request body is too large or broken off."),
+            ),
+            Ok(collected) => {
+                let host = parts
+                    .headers
+                    .get(HOST)
+                    .and_then(|host| host.to_str().ok())
+                    .unwrap_or("localhost");
+                let url = format!("http://{host}{path}");
+                let body = collected.to_bytes();
+                let request = GraphRequest {
+                    method: &parts.method,
+                    segments,
+                    query: parts.uri.query(),
+                    url,
+                    body,
+                };
+                dispatch(&request, &access).await
+            }
+        },
+    };
+    deliver(answer, version_header, app).await
+}
+
+async fn deliver(answer: Answer, version: HeaderValue, app: &App) -> Result<Response<Body>, Dropped> {
+    match answer.manner {
+        Manner::Normal => {}
+        Manner::Slow(delay_ms) => tokio::select! {
+            () = app.cancel.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
+        },
+        Manner::Never => {
+            tokio::select! {
+                () = app.cancel.cancelled() => {}
+                () = tokio::time::sleep(NEVER) => {}
+            }
+            return Err(Dropped);
+        }
+        Manner::Drop => return Err(Dropped),
+    }
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, if answer.is_html { HTML } else { JSON });
+    headers.insert(VERSION_HEADER, version);
+    Ok(response)
+}
+
+async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
+    let route = match (request.method, request.segments.as_slice()) {
+        (&Method::POST, [_, "messages"]) => Some(Route::Messages),
+        (&Method::POST, [_, "marketing_messages"]) => Some(Route::MarketingMessages),
+        _ => None,
+    };
+    match (route, request.segments.as_slice()) {
+        (Some(route), [number_id, _]) => post_message(number_id, route, &request.body, access),
+        _ => management::dispatch(request, access).await,
+    }
+}
+
+fn post_message(number_id: &str, route: Route, body: &[u8], access: &Access) -> Answer {
+    // Parsed outside the lock: it is most of the work.
+    let parsed = request::parse(body);
+    access.engine.with(|world, now_ms, _| {
+        let Some(number) = world.number_by_id(number_id) else {
+            return world.refuse(&GraphError::no_such_object(number_id));
+        };
+        if !access.accounts.contains(&world.numbers[number as usize].account) {
+            return world.refuse(&no_permission());
+        }
+        world.post(now_ms, number, route, parsed, body)
+    })
+}
+
+/// The token belongs to another business.
+pub(super) fn no_permission() -> GraphError {
+    GraphError::new(
+        200,
+        "You do not have the necessary permissions to send messages on behalf of this business.",
+    )
+}
+
+/// Counts and renders an error.
+pub(super) fn refuse(access: &Access, error: &GraphError) -> Answer {
+    access.engine.with(|world, _, _| world.refuse(error))
+}
+
+fn unauthorised(app: &App, headers: &HeaderMap, query: Option<&str>) -> Answer {
+    let error = if token(headers, query).is_some() {
+        GraphError::new(190, "Invalid OAuth access token - Cannot parse access token")
+    } else {
+        GraphError::new(104, "An access token is required to request this resource.")
+    };
+    app.worlds.first().with(|world, _, _| world.refuse(&error))
+}
+
+fn token(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(header) = header {
+        let (scheme, token) = header.split_once(' ')?;
+        return (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth"))
+            .then(|| token.trim().to_owned());
+    }
+    query
+        .filter(|query| query.contains("access_token="))
+        .and_then(|query| super::query::parse(Some(query)).remove("access_token"))
+}
+
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|rest| {
+        rest.starts_with(|first: char| first.is_ascii_digit())
+            && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    })
+}

@@ -1,0 +1,364 @@
+//! Graph API calls other than sending: numbers, accounts, templates, subscriptions, block lists.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::graph::{GraphRequest, no_permission, refuse};
+use super::query;
+use super::worlds::Access;
+use crate::ascii_json;
+use crate::config::{is_callback_url, parse_digits};
+use crate::error::GraphError;
+use crate::request::{invalid, missing};
+use crate::world::{Answer, World, wa_id};
+
+const PAGE_DEFAULT: usize = 25;
+const PAGE_MAX: usize = 1_000;
+
+/// A node a path names.
+#[derive(Clone, Debug)]
+enum Node {
+    Number(u32),
+    Account(u32),
+    Template(String),
+}
+
+/// Answers any call but sending.
+pub(super) async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
+    let query = query::parse(request.query);
+    let outcome = match request.segments.as_slice() {
+        ["debug_token"] => Ok(debug_token(access, &query)),
+        [id] => node_call(request, access, &query, id).await,
+        [id, edge] => edge_call(request, access, &query, id, edge).await,
+        _ => Err(GraphError::no_such_object(&request.segments.join("/"))),
+    };
+    match outcome {
+        Ok(value) => Answer::json(200, ascii_json::to_vec(&value)),
+        Err(error) => refuse(access, &error),
+    }
+}
+
+fn find(access: &Access, id: &str) -> Result<Node, GraphError> {
+    access.engine.with(|world, _, _| {
+        let (node, account) = if let Some(number) = world.number_by_id(id) {
+            (Node::Number(number), world.numbers[number as usize].account)
+        } else if let Some(account) = world.account_by_id(id) {
+            (Node::Account(account), account)
+        } else if let Some((account, _)) = world.template_by_id(id) {
+            (Node::Template(id.to_owned()), account)
+        } else {
+            return Err(GraphError::no_such_object(id));
+        };
+        if access.accounts.contains(&account) {
+            Ok(node)
+        } else {
+            Err(no_permission())
+        }
+    })
+}
+
+async fn node_call(
+    request: &GraphRequest<'_>,
+    access: &Access,
+    query: &HashMap<String, String>,
+    id: &str,
+) -> Result<Value, GraphError> {
+    let node = find(access, id)?;
+    let fields = query.get("fields").map(String::as_str);
+    match (request.method, node) {
+        (&Method::GET, Node::Number(number)) => access
+            .engine
+            .with(|world, now_ms, _| world.number_fields(number, now_ms, fields)),
+        (&Method::GET, Node::Account(account)) => {
+            access.engine.with(|world, _, _| world.account_fields(account, fields))
+        }
+        (&Method::GET, Node::Template(id)) => access.engine.with(|world, _, _| {
+            world
+                .template_by_id(&id)
+                .map(|(_, node)| node)
+                .ok_or_else(|| GraphError::no_such_object(&id))
+        }),
+        (&Method::POST, Node::Template(id)) => {
+            let edit = body(request)?;
+            access
+                .engine
+                .with(|world, now_ms, _| world.edit_template(now_ms, &id, &edit))?;
+            Ok(success())
+        }
+        (&Method::POST, Node::Number(number)) => set_number_callback(request, access, number).await,
+        _ => Err(unsupported(id)),
+    }
+}
+
+async fn edge_call(
+    request: &GraphRequest<'_>,
+    access: &Access,
+    query: &HashMap<String, String>,
+    id: &str,
+    edge: &str,
+) -> Result<Value, GraphError> {
+    let node = find(access, id)?;
+    let fields = query.get("fields").map(String::as_str);
+    match (request.method, &node, edge) {
+        (&Method::GET, Node::Account(account), "phone_numbers") => {
+            let numbers = access
+                .engine
+                .with(|world, now_ms, _| world.number_list(*account, now_ms, fields))?;
+            page(request, query, numbers)
+        }
+        (&Method::GET, Node::Account(account), "message_templates") => {
+            let templates = access
+                .engine
+                .with(|world, _, _| world.template_nodes(*account, |node| matches(node, query)));
+            page(request, query, templates)
+        }
+        (&Method::POST, Node::Account(account), "message_templates") => {
+            let definition = body(request)?;
+            access
+                .engine
+                .with(|world, now_ms, _| world.create_template(now_ms, *account, &definition, None))
+        }
+        (&Method::DELETE, Node::Account(account), "message_templates") => {
+            let name = query.get("name").ok_or_else(|| missing("name"))?;
+            let template_id = query.get("hsm_id").map(String::as_str);
+            access
+                .engine
+                .with(|world, _, _| world.delete_template(*account, name, template_id))?;
+            Ok(success())
+        }
+        (&Method::POST, Node::Template(id), "unpause") => unpause(access, id),
+        (&Method::GET, Node::Account(account), "subscribed_apps") => {
+            Ok(access.engine.with(|world, _, _| subscribed_apps(world, *account)))
+        }
+        (&Method::POST, Node::Account(account), "subscribed_apps") => {
+            set_account_callback(request, access, *account).await
+        }
+        (&Method::DELETE, Node::Account(account), "subscribed_apps") => {
+            access
+                .engine
+                .with(|world, _, _| world.accounts[*account as usize].apps.clear());
+            Ok(success())
+        }
+        (&Method::POST, Node::Number(number), "register" | "deregister") => {
+            access
+                .engine
+                .with(|world, _, _| world.set_registered(*number, edge == "register"));
+            Ok(success())
+        }
+        (method, Node::Number(number), "block_users") => block_users(method, request, access, query, *number),
+        (&Method::GET, Node::Number(_), "whatsapp_business_profile") => Ok(json!({"data": [{
+            "messaging_product": "whatsapp", "about": "Simulated", "vertical": "OTHER"}]})),
+        (&Method::POST, Node::Number(_), "whatsapp_business_profile") => Ok(success()),
+        _ => Err(unsupported(id)),
+    }
+}
+
+fn unpause(access: &Access, id: &str) -> Result<Value, GraphError> {
+    access.engine.with(|world, now_ms, out| {
+        let (account, node) = world.template_by_id(id).ok_or_else(|| GraphError::no_such_object(id))?;
+        let (name, language) = (node["name"].as_str().unwrap_or_default(), node["language"].as_str());
+        if node["status"] != "PAUSED" {
+            return Err(invalid("the template is not paused"));
+        }
+        world.set_template_status(now_ms, account, name, language, "APPROVED", out)
+    })?;
+    Ok(success())
+}
+
+fn subscribed_apps(world: &World, account: u32) -> Value {
+    let state = &world.accounts[account as usize];
+    let apps = state.apps.iter().map(|app| {
+        let id = &world.apps[*app].id;
+        let mut entry = json!({"whatsapp_business_api_data": {"id": id, "link": "", "name": "Simulated app"}});
+        if let Some(url) = &state.callback_override {
+            entry["override_callback_uri"] = json!(url);
+        }
+        entry
+    });
+    json!({"data": apps.collect::<Vec<_>>()})
+}
+
+async fn set_account_callback(request: &GraphRequest<'_>, access: &Access, account: u32) -> Result<Value, GraphError> {
+    let settings = if request.body.is_empty() {
+        json!({})
+    } else {
+        body(request)?
+    };
+    let url = settings["override_callback_uri"].as_str().filter(|url| !url.is_empty());
+    if let Some(url) = url {
+        verify(access, url, settings["verify_token"].as_str()).await?;
+    }
+    access.engine.with(|world, _, _| {
+        let state = &mut world.accounts[account as usize];
+        state.callback_override = url.map(str::to_owned);
+        if state.apps.is_empty() {
+            state.apps.push(0);
+        }
+    });
+    Ok(success())
+}
+
+async fn set_number_callback(request: &GraphRequest<'_>, access: &Access, number: u32) -> Result<Value, GraphError> {
+    let settings = body(request)?;
+    let callback = &settings["webhook_configuration"];
+    if let Some(url) = callback["override_callback_uri"].as_str() {
+        if !url.is_empty() {
+            verify(access, url, callback["verify_token"].as_str()).await?;
+        }
+        access.engine.with(|world, _, _| {
+            world.numbers[number as usize].callback_override = (!url.is_empty()).then(|| url.to_owned());
+        });
+    }
+    Ok(success())
+}
+
+/// Meta asks a new callback URL for the challenge before it takes it.
+async fn verify(access: &Access, url: &str, verify_token: Option<&str>) -> Result<(), GraphError> {
+    let token = verify_token.ok_or_else(|| missing("verify_token"))?;
+    if !is_callback_url(url) {
+        return Err(invalid("override_callback_uri must be a URL"));
+    }
+    if access.engine.verify_callback(url, token).await {
+        return Ok(());
+    }
+    Err(GraphError::new(
+        2_200,
+        "Callback verification failed: the URL did not answer with the challenge.",
+    ))
+}
+
+fn block_users(
+    method: &Method,
+    request: &GraphRequest<'_>,
+    access: &Access,
+    query: &HashMap<String, String>,
+    number: u32,
+) -> Result<Value, GraphError> {
+    if method == Method::GET {
+        let blocked = access.engine.with(|world, _, _| world.blocked_by_business(number));
+        let users = blocked
+            .into_iter()
+            .map(|phone| json!({"input": format!("+{phone}"), "wa_id": phone.to_string()}));
+        return page(
+            request,
+            query,
+            users.map(|user| json!({"block_users": [user]})).collect(),
+        );
+    }
+    let block = match *method {
+        Method::POST => true,
+        Method::DELETE => false,
+        _ => return Err(unsupported("block_users")),
+    };
+    let given = body(request)?;
+    let users = given["block_users"].as_array().ok_or_else(|| missing("block_users"))?;
+    access.engine.with(|world, now_ms, _| {
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for user in users {
+            let input = user["user"].as_str().unwrap_or_default();
+            let phone = parse_digits(input).map(wa_id);
+            match phone.filter(|phone| !block || world.window_is_open(now_ms, number, *phone)) {
+                Some(phone) => {
+                    world.business_blocks(number, phone, block);
+                    done.push(json!({"input": input, "wa_id": phone.to_string()}));
+                }
+                None => failed
+                    .push(json!({"input": input, "errors": [{"code": 131_047, "message": "Re-engagement message"}]})),
+            }
+        }
+        let member = if block { "added_users" } else { "removed_users" };
+        if failed.is_empty() {
+            return Ok(json!({"messaging_product": "whatsapp", "block_users": {member: done}}));
+        }
+        Err(GraphError::new(
+            139_100,
+            format!("{} of {} users could not be blocked", failed.len(), users.len()),
+        ))
+    })
+}
+
+fn debug_token(access: &Access, query: &HashMap<String, String>) -> Value {
+    let known = query.contains_key("input_token");
+    let app_id = access
+        .engine
+        .with(|world, _, _| world.apps.first().map(|app| app.id.clone()));
+    json!({"data": {
+        "app_id": app_id, "type": "SYSTEM_USER", "is_valid": known, "expires_at": 0,
+        "scopes": ["whatsapp_business_management", "whatsapp_business_messaging"],
+    }})
+}
+
+/// One page of a list, with cursors as the Graph API gives them.
+fn page(request: &GraphRequest<'_>, query: &HashMap<String, String>, all: Vec<Value>) -> Result<Value, GraphError> {
+    let limit = match query.get("limit") {
+        Some(text) => text
+            .parse::<usize>()
+            .map_err(|_| invalid("limit must be a number"))?
+            .clamp(1, PAGE_MAX),
+        None => PAGE_DEFAULT,
+    };
+    let from = match (query.get("after"), query.get("before")) {
+        (Some(after), _) => cursor_position(after)?,
+        (None, Some(before)) => cursor_position(before)?.saturating_sub(limit + 1),
+        (None, None) => 0,
+    };
+    let total = all.len();
+    let data: Vec<Value> = all.into_iter().skip(from).take(limit).collect();
+    if data.is_empty() {
+        return Ok(json!({"data": []}));
+    }
+    let until = from + data.len();
+    let mut paging = json!({"cursors": {"before": cursor(from + 1), "after": cursor(until)}});
+    if until < total {
+        let mut link =
+            reqwest::Url::parse(&request.url).map_err(|_| invalid("the request has no usable Host header"))?;
+        for (name, value) in query
+            .iter()
+            .filter(|(name, _)| *name != "after" && *name != "before" && *name != "access_token")
+        {
+            link.query_pairs_mut().append_pair(name, value);
+        }
+        link.query_pairs_mut().append_pair("after", &cursor(until));
+        paging["next"] = json!(link.as_str());
+    }
+    Ok(json!({"data": data, "paging": paging}))
+}
+
+fn cursor(position: usize) -> String {
+    STANDARD.encode(format!("at:{position}"))
+}
+
+fn cursor_position(cursor: &str) -> Result<usize, GraphError> {
+    let bytes = STANDARD.decode(cursor).ok();
+    let position = bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.strip_prefix("at:")?.parse().ok());
+    position.ok_or_else(|| GraphError::new(131_059, "The cursor is not valid; start the listing again."))
+}
+
+fn matches(node: &Value, query: &HashMap<String, String>) -> bool {
+    ["name", "status", "category", "language"].iter().all(|member| {
+        query
+            .get(*member)
+            .is_none_or(|wanted| node[*member].as_str().is_some_and(|is| is.eq_ignore_ascii_case(wanted)))
+    })
+}
+
+fn body(request: &GraphRequest<'_>) -> Result<Value, GraphError> {
+    let value: Value = serde_json::from_slice(&request.body).map_err(|error| invalid(error.to_string()))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(invalid("the body must be a JSON object"))
+    }
+}
+
+fn success() -> Value {
+    json!({"success": true})
+}
+
+fn unsupported(id: &str) -> GraphError {
+    GraphError::no_such_object(id)
+}

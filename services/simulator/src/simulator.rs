@@ -1,0 +1,132 @@
+//! Starting and stopping a simulator.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, ConfigError};
+use crate::control::Control;
+use crate::engine::Ground;
+use crate::http::{App, Worlds, serve};
+
+/// Time for requests and callbacks under way to end at shutdown.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The HTTP client for callbacks could not be made.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// The simulator; start it to get a [`Handle`].
+#[derive(Debug)]
+pub struct Simulator;
+
+/// A running simulator. Dropping it ends it without waiting; [`Handle::shutdown`] waits.
+pub struct Handle {
+    address: SocketAddr,
+    control: Control,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Starts a simulator on the configured address, in tasks of the current Tokio runtime.
+    pub async fn start(config: Config) -> Result<Handle, StartError> {
+        config.check()?;
+        let address = config.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Listen { address, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address, source })?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(config.callbacks.in_flight_max)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .build()
+            .map_err(StartError::Client)?;
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let ground = Ground {
+            client,
+            tasks: tasks.clone(),
+            cancel: cancel.clone(),
+        };
+        let worlds = Worlds::start(config, ground);
+        let control = Control::new(worlds.first().clone());
+        let app = Arc::new(App {
+            worlds,
+            cancel: cancel.clone(),
+        });
+        tasks.spawn(serve(listener, app, tasks.clone(), cancel.clone()));
+        Ok(Handle {
+            address,
+            control,
+            cancel,
+            tasks,
+        })
+    }
+}
+
+impl Handle {
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Base URL of the Graph API, without a version and a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What no client of the real platform can do.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Ends the simulator: takes nothing more, and waits a moment for what is under way.
+    pub async fn shutdown(self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        let _ = tokio::time::timeout(DRAIN_MAX, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Runs a simulator until `shutdown` is cancelled. Once it listens, it prints one line to standard output:
+/// `ready http://ADDRESS:PORT`.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), StartError> {
+    let handle = Simulator::start(config).await?;
+    let mut out = std::io::stdout();
+    // Nobody reading the line is no reason to stop.
+    let _ = writeln!(out, "ready {}", handle.url()).and_then(|()| out.flush());
+    tracing::info!(address = %handle.address(), "the simulator is ready");
+    shutdown.cancelled().await;
+    handle.shutdown().await;
+    Ok(())
+}

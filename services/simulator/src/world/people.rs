@@ -1,0 +1,253 @@
+//! What people do: write, tap, read, block, stop; and what may be known and changed about them.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::identity::{self, Direction};
+use super::update::{Callback, Status};
+use super::{Relation, Truth, TruthChange, World};
+use crate::error::GraphError;
+
+/// A person as the control API shows them: the hidden truth, and what has passed.
+#[derive(Clone, Serialize)]
+pub struct PersonView {
+    /// The hidden truth.
+    pub truth: Truth,
+    /// Messages accepted for the person.
+    pub accepted: u64,
+    /// Messages the person has written.
+    pub written: u64,
+    /// What has passed between the person and each number, by phone-number id.
+    pub relations: std::collections::BTreeMap<String, Relation>,
+    /// Ids of the accounts whose marketing the person has stopped with WhatsApp's own control.
+    pub stopped_accounts: Vec<String>,
+}
+
+impl World {
+    /// A person writes to a number. `content` holds `type` and the member it names. Gives the wamid.
+    pub(crate) fn person_writes(
+        &mut self,
+        now_ms: i64,
+        number: u32,
+        phone: u64,
+        content: Value,
+        out: &mut Vec<Callback>,
+    ) -> String {
+        let seed = self.seed;
+        let person = self.person(phone);
+        let nth = person.written;
+        person.written += 1;
+        let hides_number = person.truth.hides_number;
+        let relation = self.relation(number, phone);
+        // Writing to a business means unblocking it first.
+        relation.blocked_at_ms = None;
+        relation.last_wrote_at_ms = Some(now_ms);
+        let reaches_business = !relation.blocked_by_business;
+        let wamid = identity::wamid(
+            seed,
+            Direction::Incoming,
+            &self.numbers[number as usize].identity.id,
+            phone,
+            nth,
+        );
+        self.inbound.insert(wamid.clone(), (number, phone));
+        self.tally.written += 1;
+        if !reaches_business {
+            return wamid;
+        }
+        let mut value = self.value_about(number, phone);
+        let mut message = content;
+        message["id"] = json!(wamid);
+        message["timestamp"] = json!(now_ms.div_euclid(1_000).to_string());
+        message["from_user_id"] = value["contacts"][0]["user_id"].clone();
+        if !hides_number {
+            message["from"] = json!(phone.to_string());
+        }
+        value["messages"] = json!([message]);
+        let callback = self.callback_about(number, "messages", value);
+        self.transport(callback, phone, (1 << 40) | nth, now_ms, out);
+        wamid
+    }
+
+    /// A person taps a quick-reply button of a template message they were sent.
+    pub(crate) fn person_taps(
+        &mut self,
+        now_ms: i64,
+        wamid: &str,
+        button: usize,
+        out: &mut Vec<Callback>,
+    ) -> Result<String, GraphError> {
+        let message = self.message_by_wamid(wamid)?;
+        let (number, phone) = (message.number, message.phone);
+        let (account, digits) = (
+            self.account_of(number),
+            self.numbers[number as usize].identity.digits.clone(),
+        );
+        let named = message
+            .template
+            .as_ref()
+            .and_then(|(name, language)| self.find_template(account, name, language));
+        let shown = named.and_then(|template| {
+            let buttons = template
+                .components
+                .iter()
+                .find(|component| component["type"] == "BUTTONS")?;
+            let chosen = &buttons["buttons"][button];
+            (chosen["type"] == "QUICK_REPLY").then(|| chosen["text"].as_str().unwrap_or_default().to_owned())
+        });
+        let text = shown.ok_or_else(|| GraphError::new(131_009, "this message has no quick-reply button there"))?;
+        let payload = message
+            .body
+            .as_ref()
+            .and_then(|body| payload_of(body.get(), button))
+            .unwrap_or_else(|| text.clone());
+        let content = json!({
+            "type": "button",
+            "context": {"from": digits, "id": wamid},
+            "button": {"payload": payload, "text": text},
+        });
+        Ok(self.person_writes(now_ms, number, phone, content, out))
+    }
+
+    /// A person reads a message they were delivered, although they may not usually.
+    pub(crate) fn person_reads(&mut self, now_ms: i64, wamid: &str, out: &mut Vec<Callback>) -> Result<(), GraphError> {
+        let index = self.message_index(wamid)?;
+        let last = self.messages[index as usize].last_status();
+        match last {
+            Some(Status::Delivered) => {
+                self.reach(index, Status::Read, now_ms, None, out);
+                Ok(())
+            }
+            Some(Status::Read) => Ok(()),
+            _ => Err(GraphError::new(131_009, "only a delivered message can be read")),
+        }
+    }
+
+    /// A person blocks a number. Nobody is told; the number's quality is what shows it.
+    pub(crate) fn person_blocks(&mut self, now_ms: i64, number: u32, phone: u64) {
+        let relation = self.relation(number, phone);
+        if relation.blocked_at_ms.is_none() {
+            relation.blocked_at_ms = Some(now_ms);
+            self.tally.blocked += 1;
+            let state = &mut self.numbers[number as usize];
+            state.forget_old(now_ms);
+            state.was_blocked(now_ms);
+        }
+    }
+
+    /// A person unblocks a number.
+    pub(crate) fn person_unblocks(&mut self, number: u32, phone: u64) {
+        self.relation(number, phone).blocked_at_ms = None;
+    }
+
+    /// A person stops or resumes an account's marketing with WhatsApp's own control.
+    pub(crate) fn person_sets_preference(
+        &mut self,
+        now_ms: i64,
+        number: u32,
+        phone: u64,
+        stop: bool,
+        out: &mut Vec<Callback>,
+    ) {
+        let key = (self.account_of(number), phone);
+        let changed = if stop {
+            self.stopped.insert(key)
+        } else {
+            self.stopped.remove(&key)
+        };
+        if !changed {
+            return;
+        }
+        let mut value = self.value_about(number, phone);
+        let word = if stop { "stop" } else { "resume" };
+        value["user_preferences"] = json!([{
+            "wa_id": value["contacts"][0]["wa_id"],
+            "user_id": value["contacts"][0]["user_id"],
+            "detail": format!("User requested to {word} marketing messages"),
+            "category": "marketing_messages",
+            "value": word,
+            "timestamp": now_ms.div_euclid(1_000),
+        }]);
+        let callback = self.callback_about(number, "user_preferences", value);
+        let nth = (2 << 40) | now_ms as u64;
+        self.transport(callback, phone, nth, now_ms, out);
+    }
+
+    /// The business blocks or unblocks a person.
+    pub(crate) fn business_blocks(&mut self, number: u32, phone: u64, block: bool) {
+        self.relation(number, phone).blocked_by_business = block;
+    }
+
+    /// Whether a person has written to a number within 24 hours.
+    pub(crate) fn window_is_open(&mut self, now_ms: i64, number: u32, phone: u64) -> bool {
+        self.relation(number, phone).window_is_open(now_ms)
+    }
+
+    /// People a number has blocked.
+    pub(crate) fn blocked_by_business(&self, number: u32) -> Vec<u64> {
+        let blocked = self
+            .relations
+            .iter()
+            .filter(|((of, _), relation)| *of == number && relation.blocked_by_business);
+        let mut phones: Vec<u64> = blocked.map(|((_, phone), _)| *phone).collect();
+        phones.sort_unstable();
+        phones
+    }
+
+    /// The hidden truth about a person, and what has passed.
+    pub(crate) fn person_view(&mut self, phone: u64) -> PersonView {
+        let person = self.person(phone);
+        let (truth, accepted, written) = (person.truth.clone(), person.accepted, person.written);
+        let relations = (0..self.numbers.len() as u32)
+            .filter_map(|number| {
+                let relation = self.relations.get(&(number, phone))?;
+                Some((self.numbers[number as usize].identity.id.clone(), relation.clone()))
+            })
+            .collect();
+        let stopped_accounts = (0..self.accounts.len() as u32)
+            .filter(|account| self.stopped.contains(&(*account, phone)))
+            .map(|account| self.accounts[account as usize].id.to_string())
+            .collect();
+        PersonView {
+            truth,
+            accepted,
+            written,
+            relations,
+            stopped_accounts,
+        }
+    }
+
+    /// Changes the hidden truth about a person.
+    pub(crate) fn change_person(&mut self, phone: u64, change: &TruthChange) {
+        change.apply(&mut self.person(phone).truth);
+    }
+
+    /// The message with this id.
+    pub(crate) fn message_by_wamid(&self, wamid: &str) -> Result<&super::Message, GraphError> {
+        self.message_index(wamid).map(|index| &self.messages[index as usize])
+    }
+
+    fn message_index(&self, wamid: &str) -> Result<u32, GraphError> {
+        let found = self.messages.iter().rposition(|message| message.sent.wamid == wamid);
+        found
+            .map(|at| at as u32)
+            .ok_or_else(|| GraphError::new(131_009, "no accepted message has this id"))
+    }
+}
+
+/// The payload a send gave the button at this position.
+fn payload_of(body: &str, button: usize) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let components = body["template"]["components"].as_array()?;
+    let component = components.iter().find(|component| {
+        let index = component["index"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .or(component["index"].as_u64());
+        component["type"]
+            .as_str()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("button"))
+            && index == Some(button as u64)
+    })?;
+    component["parameters"][0]["payload"].as_str().map(str::to_owned)
+}
