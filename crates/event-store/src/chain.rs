@@ -13,7 +13,7 @@ use crate::event::{NewEvent, RecordedEvent, ShardId, StreamId};
 pub(crate) struct Digest(pub(crate) [u8; SHA256_OUTPUT_LEN]);
 
 /// Bytes of each digest that a chain row keeps, so that a broken flush can be narrowed to an event.
-pub(crate) const DIGEST_KEPT_BYTES: usize = 8;
+const DIGEST_KEPT_BYTES: usize = 8;
 
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,6 +56,11 @@ impl Digest {
         })
     }
 
+    /// The part that a chain row keeps.
+    pub(crate) fn kept(&self) -> &[u8] {
+        &self.0[..DIGEST_KEPT_BYTES]
+    }
+
     // Each part of variable length is preceded by its length, so that no two events have one encoding.
     fn over(content: &Content<'_>) -> Self {
         let mut hash = Context::new(&SHA256);
@@ -83,8 +88,8 @@ pub(crate) fn micros(at: time::OffsetDateTime) -> i64 {
     (at.unix_timestamp_nanos() / 1_000) as i64
 }
 
-/// The hash of a flush: SHA-256 over the hash before it, its first and last position, and for each event its digest and
-/// version. The SQL function computes the same.
+/// The hash of a flush: SHA-256 over the hash before it, its first and last position, the digests of its events, and their
+/// versions in the form in which Postgres sends an array of integers. The SQL function computes the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; SHA256_OUTPUT_LEN]);
 
@@ -92,16 +97,27 @@ impl ChainHash {
     /// What the first flush of a shard builds on.
     pub const START: Self = Self([0; SHA256_OUTPUT_LEN]);
 
-    pub(crate) fn extend(self, first: u64, last: u64, events: impl Iterator<Item = (Digest, u32)>) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&self.0);
-        context.update(&(first as i64).to_be_bytes());
-        context.update(&(last as i64).to_be_bytes());
-        for (digest, version) in events {
-            context.update(&digest.0);
-            context.update(&(version as i32).to_be_bytes());
+    pub(crate) fn extend(self, first: u64, last: u64, digests: &[Digest], versions: &[u32]) -> Self {
+        const DIMENSIONS: i32 = 1;
+        const NO_NULLS: i32 = 0;
+        const INT4_OID: i32 = 23;
+        const LOWER_BOUND: i32 = 1;
+        const INT4_BYTES: i32 = 4;
+        let mut hash = Context::new(&SHA256);
+        hash.update(&self.0);
+        hash.update(&(first as i64).to_be_bytes());
+        hash.update(&(last as i64).to_be_bytes());
+        for digest in digests {
+            hash.update(&digest.0);
         }
-        Self(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        for header in [DIMENSIONS, NO_NULLS, INT4_OID, versions.len() as i32, LOWER_BOUND] {
+            hash.update(&header.to_be_bytes());
+        }
+        for version in versions {
+            hash.update(&INT4_BYTES.to_be_bytes());
+            hash.update(&(*version as i32).to_be_bytes());
+        }
+        Self(hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
     /// The hash as lower-case hexadecimal, to be written down outside the database.
@@ -211,12 +227,12 @@ impl Verifier {
             let kept = row
                 .digests
                 .get(index * DIGEST_KEPT_BYTES..(index + 1) * DIGEST_KEPT_BYTES);
-            if kept != Some(&digests[index].0[..DIGEST_KEPT_BYTES]) {
+            if kept != Some(digests[index].kept()) {
                 return Err(tampering(position, TamperKind::EventChanged));
             }
         }
-        let versions = events.iter().map(|event| event.version);
-        let hash = self.hash.extend(row.first, row.last, digests.into_iter().zip(versions));
+        let versions: Vec<u32> = events.iter().map(|event| event.version).collect();
+        let hash = self.hash.extend(row.first, row.last, &digests, &versions);
         if hash.0[..] != row.hash[..] {
             return Err(tampering(row.first, TamperKind::ChainChanged));
         }

@@ -31,8 +31,8 @@ pub use chain::{ChainHash, TamperKind, Tampering, Verified};
 pub use event::{EventMeta, InvalidStreamId, Name, NewEvent, RecordedEvent, ShardId, StreamId};
 pub use feed::{Batch, Checkpoint, Feed, FeedError, Feeds, Source, Start, Tail};
 pub use keys::{
-    AliasHasher, DataKey, Destruction, InvalidMasters, InvalidSecret, KeyError, KeyPolicy, KeyRing, LoadedKeys, MasterKey,
-    MasterKeys, SealAndAppendError, generate_secret,
+    AliasHasher, DataKey, Destruction, InvalidMasters, InvalidSecret, KeyError, KeyPolicy, KeyRing, LoadedKeys,
+    MasterKey, MasterKeys, SealAndAppendError, generate_secret,
 };
 pub use read::ReadError;
 pub use relay::{JetStream, JetStreamConfig, Poker, Relay, RelayObserver, RelayStats};

@@ -33,6 +33,13 @@ pub const FLUSH_SPACING_APPENDS_MIN: f64 = 4.0;
 /// Appends that may wait for a shard's committer before `append` itself waits.
 pub const QUEUE_APPENDS_MAX: usize = 16_384;
 
+/// Streams of a flush that are expected to be new from which that is left to the unique index; with fewer, looking them up
+/// is cheaper than being ready to be wrong.
+pub const FLUSH_ASSUMED_STREAMS_MIN: usize = 8;
+
+/// Flushes that look every new stream up after one was not new: being wrong costs a second try.
+pub const FLUSHES_WITHOUT_ASSUMPTION: u32 = 64;
+
 /// How long an append may take before its caller is told that the outcome is unknown.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -5,25 +5,29 @@
 -- or run under REPEATABLE READ, it would number events twice.
 --
 -- Streams, checks, keys and events come as parallel arrays, unnested once each: a join of two unnests is quadratic.
--- A check or key names the group that fails with it; the events of failed groups are left out and the rest is numbered
+-- Each check or key names the group that fails with it; the events of failed groups are left out and the rest is numbered
 -- as if they had never come.
+--
+-- Looking up whether a new stream is really new costs a fifth of a flush and almost always says yes. The caller may ask
+-- to *assume* it (trust 2): then the unique index is the check, and only if that objects is everything looked up.
 create function assent_log.append(
     p_shard smallint, p_flush uuid, p_recorded_at timestamptz,
-    p_known_head bigint,                    -- s_cached holds at this head; -1: nowhere
-    s_stream uuid[], s_category text[], s_cached integer[],
+    p_known_head bigint,                    -- -1: none
+    s_stream uuid[], s_category text[],
+    s_version integer[],                    -- what the caller believes
+    s_trust smallint[],                     -- 0: look it up; 1: right if the head is the known one; 2: assume it
     c_stream integer[], c_group integer[], c_version integer[],
     k_key uuid[], k_group integer[],
     e_group integer[], e_index integer[], e_rank integer[],
     e_stream uuid[], e_category text[], e_id uuid[], e_type text[], e_schema smallint[],
-    e_data bytea[], e_meta bytea[], e_digest bytea[],
+    e_data bytea[], e_meta bytea[],
+    p_digests bytea,                        -- 32 bytes an event
+    p_kept bytea,                           -- the first 8 of each
     out done_before boolean, out base bigint, out heads integer[], out gone integer[]
 ) language plpgsql volatile as $$
 declare
     previous bytea;
-    failed   integer[];
-    ranks    integer[] := e_rank;
-    ordinals integer[];
-    count    integer := cardinality(e_rank);
+    trust    smallint[];
 begin
     perform pg_advisory_xact_lock(1095980883, p_shard);
 
@@ -39,22 +43,56 @@ begin
         return;
     end if;
 
-    if base = p_known_head and not (-1 = any (s_cached)) then
-        heads := s_cached;
-    else
-        select array_agg(case when base = p_known_head and s.cached >= 0 then s.cached else coalesce((
-                   select version from assent_log.events
-                   where shard = p_shard and stream = s.stream and category = s.category
-                   order by version desc limit 1), 0) end order by s.ord)
-          into heads
-          from unnest(s_stream, s_category, s_cached) with ordinality s (stream, category, cached, ord);
-    end if;
-
     if cardinality(k_key) > 0 then
         select array_agg(k.ord - 1) into gone
           from unnest(k_key) with ordinality k (key, ord)
          where not exists (select from assent_keys.keys
                            where key_id = k.key and (expires_at is null or expires_at > now()));
+    end if;
+
+    trust := case when base = p_known_head then s_trust else array_replace(s_trust, 1::smallint, 0::smallint) end;
+    if 2 = any (trust) then
+        begin
+            heads := assent_log.write(p_shard, p_flush, p_recorded_at, base, previous, s_stream, s_category, s_version, trust,
+                c_stream, c_group, c_version, k_group, gone, e_group, e_index, e_rank, e_stream, e_category, e_id, e_type,
+                e_schema, e_data, e_meta, p_digests, p_kept);
+            return;
+        exception when unique_violation then
+            -- One of the streams is not new after all. Look all of them up.
+            trust := array_replace(trust, 2::smallint, 0::smallint);
+        end;
+    end if;
+    heads := assent_log.write(p_shard, p_flush, p_recorded_at, base, previous, s_stream, s_category, s_version, trust,
+        c_stream, c_group, c_version, k_group, gone, e_group, e_index, e_rank, e_stream, e_category, e_id, e_type,
+        e_schema, e_data, e_meta, p_digests, p_kept);
+end $$;
+
+-- The part of a flush that may have to be done twice; gives the versions of the streams before it.
+create function assent_log.write(
+    p_shard smallint, p_flush uuid, p_recorded_at timestamptz, base bigint, previous bytea,
+    s_stream uuid[], s_category text[], s_version integer[], s_trust smallint[],
+    c_stream integer[], c_group integer[], c_version integer[], k_group integer[], gone integer[],
+    e_group integer[], e_index integer[], e_rank integer[],
+    e_stream uuid[], e_category text[], e_id uuid[], e_type text[], e_schema smallint[],
+    e_data bytea[], e_meta bytea[], digests bytea, kept bytea,
+    out heads integer[]
+) language plpgsql volatile as $$
+declare
+    failed   integer[];
+    versions integer[];
+    ordinals integer[];
+    written  integer := cardinality(e_rank);
+    all_of   bytea := digests;
+begin
+    if 0 = any (s_trust) then
+        select array_agg(case when s.trust <> 0 then s.version else coalesce((
+                   select e.version from assent_log.events e
+                   where e.shard = p_shard and e.stream = s.stream and e.category = s.category
+                   order by e.version desc limit 1), 0) end order by s.ord)
+          into heads
+          from unnest(s_stream, s_category, s_version, s_trust) with ordinality s (stream, category, version, trust, ord);
+    else
+        heads := s_version;
     end if;
 
     if cardinality(c_stream) > 0 then
@@ -67,34 +105,42 @@ begin
           from (select unnest(failed) grp union all select k_group[g + 1] from unnest(gone) g) f;
     end if;
 
-    if failed is not null then
-        select array_agg(case when a.alive then a.rank end order by a.ord),
+    if failed is null then
+        select array_agg(heads[e.idx] + e.rank order by e.ord) into versions
+          from unnest(e_index, e_rank) with ordinality e (idx, rank, ord);
+        insert into assent_log.events
+            (shard, schema_version, version, position, recorded_at, stream, event_id, category, type, data, meta)
+        select p_shard, e.schema, e.version, base + e.ord, p_recorded_at,
+               e.stream, e.id, e.category, e.type, e.data, e.meta
+          from unnest(versions, e_stream, e_category, e_id, e_type, e_schema, e_data, e_meta)
+               with ordinality e (version, stream, category, id, type, schema, data, meta, ord);
+    else
+        select array_agg(case when a.alive then heads[a.idx] + a.rank end order by a.ord),
                array_agg(case when a.alive then a.ordinal end order by a.ord),
-               count(*) filter (where a.alive)
-          into ranks, ordinals, count
-          from (select e.ord, b.alive,
-                       row_number() over (partition by b.alive, e.idx order by e.ord) as rank,
-                       row_number() over (partition by b.alive order by e.ord) as ordinal
+               count(*) filter (where a.alive),
+               string_agg(substr(all_of, 32 * a.ord - 31, 32), '' order by a.ord) filter (where a.alive),
+               string_agg(substr(all_of, 32 * a.ord - 31, 8), '' order by a.ord) filter (where a.alive)
+          into versions, ordinals, written, digests, kept
+          from (select e.ord::integer as ord, e.idx, b.alive,
+                       row_number() over (partition by b.alive, e.idx order by e.ord)::integer as rank,
+                       row_number() over (partition by b.alive order by e.ord)::integer as ordinal
                   from unnest(e_group, e_index) with ordinality e (grp, idx, ord)
                  cross join lateral (select e.grp <> all (failed) as alive offset 0) b) a;
-        if count = 0 then
+        if written = 0 then
             return;
         end if;
+        insert into assent_log.events
+            (shard, schema_version, version, position, recorded_at, stream, event_id, category, type, data, meta)
+        select p_shard, e.schema, e.version, base + e.ordinal, p_recorded_at,
+               e.stream, e.id, e.category, e.type, e.data, e.meta
+          from unnest(versions, ordinals, e_stream, e_category, e_id, e_type, e_schema, e_data, e_meta)
+               e (version, ordinal, stream, category, id, type, schema, data, meta)
+         where e.ordinal is not null;
     end if;
 
-    insert into assent_log.events
-        (shard, schema_version, version, position, recorded_at, stream, event_id, category, type, data, meta)
-    select p_shard, e.schema, heads[e.idx] + e.rank, base + coalesce(e.ordinal, e.ord), p_recorded_at,
-           e.stream, e.id, e.category, e.type, e.data, e.meta
-      from unnest(e_index, ranks, ordinals, e_stream, e_category, e_id, e_type, e_schema, e_data, e_meta)
-           with ordinality e (idx, rank, ordinal, stream, category, id, type, schema, data, meta, ord)
-     where e.rank is not null;
-
     insert into assent_log.chain (shard, first, last, flush_id, hash, digests)
-    select p_shard, base + 1, base + count, p_flush,
-           sha256(previous || int8send(base + 1) || int8send(base + count)
-                  || string_agg(e.digest || int4send(heads[e.idx] + e.rank), '' order by e.ord)),
-           string_agg(substr(e.digest, 1, 8), '' order by e.ord)
-      from unnest(e_index, ranks, e_digest) with ordinality e (idx, rank, digest, ord)
-     where e.rank is not null;
+    values (p_shard, base + 1, base + written, p_flush,
+            sha256(previous || int8send(base + 1) || int8send(base + written) || digests
+                   || array_send(array_remove(versions, null))),
+            kept);
 end $$;

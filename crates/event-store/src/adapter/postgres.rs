@@ -252,7 +252,7 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     // `fetch_all` and not `fetch_one`: it reads on to ReadyForQuery, which comes after the commit. The row comes before.
     let rows = sqlx::query(
         "select done_before, base, heads, gone from assent_log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
     )
     .bind(flush.shard.0 as i16)
     .bind(flush.id)
@@ -260,7 +260,8 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     .bind(known_head)
     .bind(streams.iter().map(|stream| stream.id.key).collect::<Vec<_>>())
     .bind(streams.iter().map(|stream| stream.id.category.as_str()).collect::<Vec<_>>())
-    .bind(streams.iter().map(|stream| stream.cached.map_or(-1, |version| version as i32)).collect::<Vec<_>>())
+    .bind(streams.iter().map(|stream| stream.belief.version() as i32).collect::<Vec<_>>())
+    .bind(streams.iter().map(|stream| stream.belief.trust()).collect::<Vec<_>>())
     .bind(checks.iter().map(|check| check.stream as i32 + 1).collect::<Vec<_>>())
     .bind(checks.iter().map(|check| check.group as i32).collect::<Vec<_>>())
     .bind(checks.iter().map(|check| check.version as i32).collect::<Vec<_>>())
@@ -276,7 +277,8 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     .bind(events.iter().map(|event| event.event.schema_version as i16).collect::<Vec<_>>())
     .bind(events.iter().map(|event| &event.event.data[..]).collect::<Vec<_>>())
     .bind(events.iter().map(|event| &event.event.meta[..]).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| &event.digest.0[..]).collect::<Vec<_>>())
+    .bind(events.iter().flat_map(|event| event.digest.0).collect::<Vec<u8>>())
+    .bind(events.iter().flat_map(|event| event.digest.kept()).copied().collect::<Vec<u8>>())
     .fetch_all(&mut *connection)
     .await
     .map_err(classify)?;

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{FlushError, Flushed};
 use crate::{
-    chain::{ChainHash, ChainRow, DIGEST_KEPT_BYTES, Digest},
-    committer::plan::{Findings, Flush, Found},
+    chain::{ChainHash, ChainRow, Digest},
+    committer::plan::{Belief, Findings, Flush, Found},
     event::{RecordedEvent, ShardId, StreamId},
     read::{Names, ReadError, check_contiguous},
     store::ConnectError,
@@ -322,14 +322,15 @@ async fn write_flush(connection: &mut SqliteConnection, flush: &Flush, again: bo
     for rows in rows.chunks(INSERT_ROWS) {
         insert_events(connection, flush, rows).await?;
     }
-    let digests = rows.iter().map(|row| (row.event.digest, row.version));
+    let digests: Vec<Digest> = rows.iter().map(|row| row.event.digest).collect();
+    let versions: Vec<u32> = rows.iter().map(|row| row.version).collect();
     sqlx::query("insert into chain (shard, first, last, flush_id, hash, digests) values (?1, ?2, ?3, ?4, ?5, ?6)")
         .bind(flush.shard.0)
         .bind(base as i64 + 1)
         .bind(last as i64)
         .bind(flush.id)
-        .bind(&previous.extend(base + 1, last, digests).0[..])
-        .bind(rows.iter().flat_map(|row| kept(&row.event.digest)).collect::<Vec<u8>>())
+        .bind(&previous.extend(base + 1, last, &digests, &versions).0[..])
+        .bind(digests.iter().flat_map(Digest::kept).copied().collect::<Vec<u8>>())
         .execute(connection)
         .await?;
     Ok(Flushed::Now(findings))
@@ -342,20 +343,15 @@ struct EventRow<'a> {
     version: u32,
 }
 
-fn kept(digest: &Digest) -> impl Iterator<Item = u8> + '_ {
-    digest.0[..DIGEST_KEPT_BYTES].iter().copied()
-}
-
 async fn find_heads(connection: &mut SqliteConnection, flush: &Flush, base: u64) -> Result<Vec<u32>, sqlx::Error> {
+    let trusted = flush.known_head == Some(base);
     let cached: Vec<Option<u32>> = flush
         .streams
         .iter()
-        .map(|stream| {
-            if flush.known_head == Some(base) {
-                stream.cached
-            } else {
-                None
-            }
+        .map(|stream| match stream.belief {
+            Belief::AtKnownHead(version) if trusted => Some(version),
+            // A look-up costs little without a round trip; nothing is assumed here.
+            Belief::AtKnownHead(_) | Belief::New | Belief::None => None,
         })
         .collect();
     let unknown: Vec<&StreamId> = flush

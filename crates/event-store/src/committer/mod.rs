@@ -95,6 +95,7 @@ pub(crate) fn start(
         alone: VecDeque::new(),
         heads: Heads::default(),
         known_head: None,
+        look_up_flushes: 0,
         pace: Pace::default(),
         published,
         counters: counters.clone(),
@@ -113,6 +114,8 @@ struct Committer {
     alone: VecDeque<Waiting<Reply>>,
     heads: Heads,
     known_head: Option<u64>,
+    /// Flushes that still look every new stream up, because assuming was wrong lately.
+    look_up_flushes: u32,
     pace: Pace,
     published: watch::Sender<u64>,
     counters: Arc<Counters>,
@@ -221,7 +224,9 @@ impl Committer {
             return None;
         }
         let now = micros(OffsetDateTime::now_utc());
-        Some(planner.finish(Uuid::new_v4(), self.shard, now, self.known_head))
+        let assume_new = self.look_up_flushes == 0;
+        self.look_up_flushes = self.look_up_flushes.saturating_sub(1);
+        Some(planner.finish(Uuid::new_v4(), self.shard, now, self.known_head, assume_new))
     }
 
     /// Runs a flush until its outcome is known, however often the connection is lost meanwhile.
@@ -281,6 +286,9 @@ impl Committer {
                 plan.settle_found(head, &found)
             }
         };
+        if settled.assumed_wrongly {
+            self.look_up_flushes = limits::FLUSHES_WITHOUT_ASSUMPTION;
+        }
         self.observe(&settled, started);
         let Settled {
             answers,

@@ -48,8 +48,37 @@ pub(crate) struct Flush {
 #[derive(Debug)]
 pub(crate) struct FlushStream {
     pub(crate) id: StreamId,
-    /// Its version at `known_head`, if remembered.
-    pub(crate) cached: Option<u32>,
+    pub(crate) belief: Belief,
+}
+
+/// What the committer believes about a stream's version before the flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belief {
+    /// Nothing: look it up.
+    None,
+    /// It was this when the shard's head was the flush's `known_head`.
+    AtKnownHead(u32),
+    /// Whoever writes it expects a new stream, and such callers are nearly always right: leave the check to the unique
+    /// index, and look it up only if that objects.
+    New,
+}
+
+impl Belief {
+    pub(crate) fn version(self) -> u32 {
+        match self {
+            Self::AtKnownHead(version) => version,
+            Self::None | Self::New => 0,
+        }
+    }
+
+    /// As the SQL function wants it.
+    pub(crate) fn trust(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::AtKnownHead(_) => 1,
+            Self::New => 2,
+        }
+    }
 }
 
 /// `group` passes only if `stream` is at `version` before the flush.
@@ -141,6 +170,8 @@ pub(crate) struct Settled<R> {
     pub(crate) head: u64,
     /// Events that it wrote.
     pub(crate) written: u64,
+    /// Whether a stream that was assumed to be new was not.
+    pub(crate) assumed_wrongly: bool,
 }
 
 /// Collects appends for the next flush.
@@ -305,7 +336,7 @@ impl<R> Planner<R> {
         let index = self.streams.len();
         self.streams.push(FlushStream {
             id: stream.clone(),
-            cached: cached(stream),
+            belief: cached(stream).map_or(Belief::None, Belief::AtKnownHead),
         });
         self.planned.push(Planned::default());
         self.index.insert(stream.clone(), index);
@@ -325,8 +356,39 @@ impl<R> Planner<R> {
         }
     }
 
+    /// Leaves the check of streams that are expected to be new to the unique index.
+    fn assume_new(&mut self) {
+        let expected_new = |streams: &[FlushStream], check: &&Check| {
+            check.version == 0 && streams[check.stream].belief == Belief::None
+        };
+        let count = self
+            .checks
+            .iter()
+            .filter(|check| expected_new(&self.streams, check))
+            .count();
+        if count < limits::FLUSH_ASSUMED_STREAMS_MIN {
+            return;
+        }
+        for check in &self.checks {
+            // A guard writes nothing, so the index would not check it.
+            if expected_new(&self.streams, &check) && self.planned[check.stream].added > 0 {
+                self.streams[check.stream].belief = Belief::New;
+            }
+        }
+    }
+
     /// The flush with all that was taken.
-    pub(crate) fn finish(mut self, id: Uuid, shard: ShardId, recorded_at_us: i64, known_head: Option<u64>) -> Plan<R> {
+    pub(crate) fn finish(
+        mut self,
+        id: Uuid,
+        shard: ShardId,
+        recorded_at_us: i64,
+        known_head: Option<u64>,
+        assume_new: bool,
+    ) -> Plan<R> {
+        if assume_new {
+            self.assume_new();
+        }
         let groups = &self.groups;
         self.checks
             .iter_mut()
@@ -424,7 +486,17 @@ impl<R> Plan<R> {
             }
         }
         settled.written = settled.head - findings.base;
-        settled.heads = streams.into_iter().map(|stream| stream.id).zip(versions).collect();
+        settled.assumed_wrongly = streams
+            .iter()
+            .zip(&findings.heads)
+            .any(|(stream, head)| stream.belief == Belief::New && *head > 0);
+        settled.heads = streams
+            .into_iter()
+            .zip(versions)
+            // Assumed to be new and then not written: nobody has looked.
+            .filter(|(stream, version)| stream.belief != Belief::New || *version > 0)
+            .map(|(stream, version)| (stream.id, version))
+            .collect();
         settled
     }
 
@@ -489,6 +561,7 @@ impl<R> Settled<R> {
             heads: Vec::new(),
             head,
             written: 0,
+            assumed_wrongly: false,
         }
     }
 }

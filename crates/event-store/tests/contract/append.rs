@@ -23,6 +23,7 @@ crate::contract!(
     text_that_the_database_cannot_hold_fails_alone,
     a_closed_store_says_so_and_loses_nothing,
     an_append_that_nobody_waits_for_leaves_no_half,
+    a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_nobody,
 );
 
 async fn positions_and_versions_have_no_holes(store: TestStore) {
@@ -344,4 +345,43 @@ async fn an_append_that_nobody_waits_for_leaves_no_half(store: TestStore) {
         "written whole or not at all"
     );
     store.read_shard(SHARD, 0, 1_000).await.unwrap();
+}
+
+/// Enough new streams in one flush that the database is asked to assume that they are new.
+async fn a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_nobody(store: TestStore) {
+    let taken: Vec<StreamId> = (0..5).map(|_| new_stream()).collect();
+    let other = store.again().await;
+    for stream in &taken {
+        // Written by another process: this one does not remember it.
+        put(&other, stream, Expected::NoStream, 2).await;
+    }
+    for round in 0..3 {
+        let appends: Vec<_> = (0..60)
+            .map(|number| {
+                let (store, taken) = (store.store.clone(), taken.clone());
+                tokio::spawn(async move {
+                    let stream = if number == 7 * round + 3 {
+                        taken[round].clone()
+                    } else {
+                        new_stream()
+                    };
+                    let guard = if number == 20 { taken[4].clone() } else { new_stream() };
+                    let append = Append::new().write(stream, Expected::NoStream, [event(number)]);
+                    store.append(SHARD, append.guard(guard, Expected::NoStream)).await
+                })
+            })
+            .collect();
+        for (number, append) in appends.into_iter().enumerate() {
+            let conflicting = number == 7 * round + 3 || number == 20;
+            match append.await.unwrap() {
+                Ok(_) => assert!(!conflicting, "{number}"),
+                Err(AppendError::Conflict { actual: 2, .. }) => assert!(conflicting, "{number}"),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(matches!(
+        store.verify(SHARD).await.unwrap(),
+        assent_event_store::Verified::Intact { .. }
+    ));
 }

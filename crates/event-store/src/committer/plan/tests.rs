@@ -142,7 +142,7 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answer
                 deferred.push_back(waiting);
             }
         }
-        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, None);
+        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, None, true);
         let findings = model.run(&plan.flush);
         let settled = plan.settle(&findings);
         assert_eq!(settled.head, model.head);
@@ -261,7 +261,7 @@ fn an_append_may_build_on_another_of_the_same_flush() {
             Offer::Taken
         ));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, None);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, None, true);
     let findings = Model::default().run(&plan.flush);
     let answers = plan.settle(&findings).answers;
     assert_eq!(
@@ -298,7 +298,7 @@ fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_o
             |_| None,
         );
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, None);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, None, true);
     let found = plan.flush.events[..3]
         .iter()
         .zip([(7, 1), (8, 4), (9, 5)])
