@@ -54,6 +54,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A person's phone number as written in a configuration. Its `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Recipient(String);
+
+impl Recipient {
+    /// Wraps a phone number, in any punctuation.
+    pub fn new(phone: impl Into<String>) -> Self {
+        Self(phone.into())
+    }
+
+    /// The number as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recipient(…)")
+    }
+}
+
 /// Everything a simulator needs to start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -405,9 +428,16 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show_in_debug() {
-        let shown = format!("{:?}", Config::default());
+    fn secrets_and_people_do_not_show_in_debug() {
+        let mut config = Config::default();
+        config.rules.allowed_recipients = vec![Recipient::new("+12025550142")];
+        config.faults = vec![Fault {
+            recipient: Some(Recipient::new("+12025550142")),
+            ..Fault::next(FaultKind::SlowAnswer, 1)
+        }];
+        let shown = format!("{config:?}");
         assert!(!shown.contains(DEFAULT_APP_SECRET) && !shown.contains(DEFAULT_TOKEN));
+        assert!(!shown.contains("2025550142"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl From<GraphError> for ControlError {
 }
 
 /// Which accepted messages to list.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filter {
     /// Only those after this sequence number.

@@ -1,9 +1,11 @@
 //! Graph API errors: the codes the simulator gives, their titles, HTTP statuses and JSON forms.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// An error as the Graph API reports it, in the answer or, as `failed`, in a callback.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct GraphError {
     /// Error code; what clients switch on.
     pub(crate) code: u32,
@@ -13,6 +15,14 @@ pub(crate) struct GraphError {
     pub(crate) details: String,
     /// HTTP status of the answer.
     pub(crate) http_status: u16,
+}
+
+impl fmt::Debug for GraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GraphError")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GraphError {

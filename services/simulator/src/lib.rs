@@ -29,7 +29,7 @@ pub use callbacks::CallbackCounts;
 pub use config::{
     Account, App, CallbackLimits, Config, ConfigError, DEFAULT_ACCOUNT_ID, DEFAULT_APP_ID, DEFAULT_APP_SECRET,
     DEFAULT_NUMBER_DIGITS, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN, Fault, FaultKind, Latency, Mix,
-    Number, Rules, Secret, Span, TemplateDefinition,
+    Number, Recipient, Rules, Secret, Span, TemplateDefinition,
 };
 pub use control::{Control, ControlError, Filter, Report, WaitFor};
 pub use simulator::{Handle, Simulator, StartError, run};

@@ -56,7 +56,6 @@ use summary::Tally;
 use template::Template;
 
 /// Everything the platform knows and everything it hides.
-#[derive(Debug)]
 pub(crate) struct World {
     seed: u64,
     mix: Mix,

@@ -1,5 +1,7 @@
 //! The simulator as its users meet it: over HTTP, on a free port, with a real callback receiver.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod suite {
     mod answers;
     mod callbacks;

@@ -72,7 +72,6 @@ impl Ledger {
 }
 
 /// Callbacks that share one POST.
-#[derive(Debug)]
 pub(crate) struct Post {
     callbacks: Vec<Callback>,
     attempts: u32,

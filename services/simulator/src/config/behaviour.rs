@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Recipient;
+
 /// Shares of people (0 to 1) with each hidden behaviour. Who is who follows from the seed and the phone number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -186,7 +188,7 @@ pub struct Rules {
     /// Marketing messages one person takes within 24 h from this simulator's businesses; above it 131049. 0 is no cap.
     pub marketing_per_person_per_day: u32,
     /// If not empty, only these recipients are allowed, as for a test number (131030).
-    pub allowed_recipients: Vec<String>,
+    pub allowed_recipients: Vec<Recipient>,
 }
 
 impl Default for Rules {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Recipient;
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,7 +85,7 @@ pub struct Fault {
     pub code: Option<u32>,
     /// Only for messages to this phone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<String>,
+    pub recipient: Option<Recipient>,
 }
 
 impl Fault {
@@ -120,8 +122,8 @@ impl Fault {
         }
         if self
             .recipient
-            .as_deref()
-            .is_some_and(|phone| super::parse_digits(phone).is_none())
+            .as_ref()
+            .is_some_and(|phone| super::parse_digits(phone.as_str()).is_none())
         {
             problems.push(format!("faults: {:?}: recipient is not a phone number", self.kind));
         }

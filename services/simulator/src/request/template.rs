@@ -7,7 +7,7 @@ use super::invalid;
 use crate::error::GraphError;
 
 /// A template to send with its parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TemplateMessage {
     /// Template name.
@@ -22,7 +22,7 @@ pub(crate) struct TemplateMessage {
 }
 
 /// Language of a template.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Language {
     /// Code such as `en_US`.
@@ -31,7 +31,7 @@ pub(crate) struct Language {
 }
 
 /// One component with parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Component {
     /// Header: one text, media or location.
@@ -83,7 +83,7 @@ pub(crate) enum Component {
 }
 
 /// A parameter of a header.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeaderParameter {
     /// `text`, `image`, `video`, `document`, `location`, `gif`, `product`.
@@ -118,7 +118,7 @@ impl HeaderParameter {
 }
 
 /// A parameter of a body.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_field_names, reason = "names on the wire")]
 pub(crate) struct Parameter {
@@ -133,7 +133,7 @@ pub(crate) struct Parameter {
     date_time: Option<DateTime>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Currency {
     fallback_value: String,
@@ -144,7 +144,7 @@ struct Currency {
 }
 
 /// Only `fallback_value` is shown; the finer members of older clients are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct DateTime {
     fallback_value: String,
 }

@@ -9,7 +9,6 @@ use super::update::Callback;
 pub(crate) type MessageIndex = u32;
 
 /// Something that happens by itself, later.
-#[derive(Debug)]
 pub(crate) enum Happening {
     /// The message leaves the platform's servers.
     Sent(MessageIndex),
@@ -40,7 +39,6 @@ pub(crate) enum Reaction {
     Replies,
 }
 
-#[derive(Debug)]
 struct Entry {
     due_ms: i64,
     // Keeps entries of the same instant in the order they were planned in, so that runs repeat exactly.
@@ -69,7 +67,7 @@ impl Ord for Entry {
 }
 
 /// A queue of happenings, earliest first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Agenda {
     heap: BinaryHeap<Reverse<Entry>>,
     planned: u64,

@@ -6,14 +6,13 @@ use super::draw::{self, Draw};
 use crate::config::{Fault, FaultKind, parse_digits};
 
 /// One switched-on fault with its remaining certain strikes.
-#[derive(Debug)]
 struct Active {
     fault: Fault,
     recipient: Option<u64>,
 }
 
 /// All faults that are switched on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Faults {
     active: Vec<Active>,
     struck: BTreeMap<String, u64>,
@@ -32,8 +31,8 @@ impl Faults {
     pub(crate) fn set(&mut self, fault: Fault) {
         let recipient = fault
             .recipient
-            .as_deref()
-            .and_then(parse_digits)
+            .as_ref()
+            .and_then(|phone| parse_digits(phone.as_str()))
             .map(super::identity::wa_id);
         self.active
             .retain(|other| other.fault.kind != fault.kind || other.recipient != recipient);
@@ -124,7 +123,7 @@ mod tests {
     #[test]
     fn a_fault_for_one_recipient_leaves_others_alone() {
         let fault = Fault {
-            recipient: Some("+1 202 555 0142".to_owned()),
+            recipient: Some(crate::config::Recipient::new("+1 202 555 0142")),
             ..Fault::rate(FaultKind::NeverAnswer, 1.0)
         };
         let mut faults = Faults::new(&[fault]);

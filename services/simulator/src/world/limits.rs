@@ -31,7 +31,7 @@ pub(crate) fn take_from_number(used_until_us: &mut i64, per_second: u32, now_ms:
 }
 
 /// Distinct people reached in the moving 24 hours.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Reached {
     last_at_ms: HashMap<u64, i64>,
     order: VecDeque<(i64, u64)>,

@@ -9,7 +9,6 @@ use super::update::{SentMessage, Status};
 use crate::config::FaultKind;
 
 /// An accepted message and all that became of it.
-#[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) sent: Arc<SentMessage>,
     /// Index of the number.

@@ -14,7 +14,7 @@ use super::template::no_such_template;
 use super::update::SentMessage;
 use super::{Message, World};
 use crate::ascii_json;
-use crate::config::{Fault, FaultKind, parse_digits};
+use crate::config::{Fault, FaultKind, Recipient, parse_digits};
 use crate::error::GraphError;
 use crate::request::{Content, Request, SendRequest, invalid};
 
@@ -304,7 +304,7 @@ impl World {
             ));
         }
         let allowed = &self.rules.allowed_recipients;
-        let is_allowed = |text: &String| parse_digits(text).map(identity::wa_id) == Some(phone);
+        let is_allowed = |person: &Recipient| parse_digits(person.as_str()).map(identity::wa_id) == Some(phone);
         if !allowed.is_empty() && !allowed.iter().any(is_allowed) {
             return Err(GraphError::new(131_030, "The recipient is not in the allowed list."));
         }

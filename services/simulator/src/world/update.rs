@@ -35,7 +35,6 @@ impl Status {
 }
 
 /// The parts of an accepted message that its callbacks repeat.
-#[derive(Debug)]
 pub(crate) struct SentMessage {
     pub(crate) number: Arc<NumberIdentity>,
     pub(crate) wamid: String,
@@ -48,7 +47,7 @@ pub(crate) struct SentMessage {
 }
 
 /// One status of one message.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct StatusUpdate {
     pub(crate) message: Arc<SentMessage>,
     pub(crate) status: Status,
@@ -58,7 +57,7 @@ pub(crate) struct StatusUpdate {
 }
 
 /// What is reported.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Update {
     /// A message changed its status.
     Status(StatusUpdate),
@@ -74,7 +73,7 @@ pub(crate) enum Update {
 }
 
 /// An update on its way to the subscribers of an account.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Callback {
     /// Index of the account.
     pub(crate) account: u32,
