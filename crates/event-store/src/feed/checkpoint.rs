@@ -1,5 +1,10 @@
 //! How far a durable reader has come.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use sqlx::{PgConnection, SqliteConnection};
 
 use super::durable::FeedError;
@@ -10,13 +15,15 @@ use crate::{adapter::Adapter, event::ShardId};
 /// Commit it in the transaction that holds what the reader did, and the two happen together or not at all. It moves
 /// the checkpoint only from exactly `from` and only under a fence that is not older than the last one: a reader that
 /// was replaced while it worked is told so ([`FeedError::Fenced`]) and its transaction must be rolled back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Checkpoint {
     pub(crate) name: String,
     pub(crate) shard: ShardId,
     pub(crate) fence: i64,
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// Tells the feed, which does not see its reader's transactions, that it must find its checkpoint again.
+    pub(crate) refused: Arc<AtomicBool>,
 }
 
 impl Checkpoint {
@@ -75,6 +82,7 @@ impl Checkpoint {
         if rows == 1 {
             Ok(())
         } else {
+            self.refused.store(true, Ordering::Relaxed);
             Err(FeedError::Fenced {
                 name: self.name.clone(),
                 shard: self.shard,

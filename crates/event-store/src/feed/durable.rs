@@ -1,5 +1,10 @@
 //! A durable reader: a name, a lease and a checkpoint.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use uuid::Uuid;
 
 use super::{
@@ -35,8 +40,9 @@ pub struct Batch {
 /// Why a durable reader cannot go on as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// Another process reads under this name now. Roll back and call `next_batch`, which waits for the lease.
-    #[error("feed {name} of shard {shard} was taken over by another process")]
+    /// Another process reads under this name now, or a crash of the database took back what this one had committed.
+    /// Roll back and call `next_batch`, which waits for the lease and goes on from the checkpoint.
+    #[error("the checkpoint of feed {name} of shard {shard} is not where this reader left it")]
     Fenced {
         /// The feed.
         name: String,
@@ -80,6 +86,8 @@ pub struct Feed {
 struct Active {
     lease: Lease,
     tail: Tail,
+    /// Set by a checkpoint that could not be moved: what was handed out since is not done and has to be read again.
+    refused: Arc<AtomicBool>,
 }
 
 impl Feed {
@@ -121,6 +129,13 @@ impl Feed {
                 tracing::warn!(feed = self.name, shard = self.shard.0, "the lease was lost");
                 self.active = None;
             }
+            if self
+                .active
+                .as_ref()
+                .is_some_and(|active| active.refused.load(Ordering::Relaxed))
+            {
+                self.active = None;
+            }
             if self.active.is_none() {
                 self.active = self.become_active().await?;
             }
@@ -136,6 +151,7 @@ impl Feed {
                 fence: active.lease.fence,
                 from,
                 to: active.tail.position(),
+                refused: active.refused.clone(),
             };
             return Ok(Batch { events, checkpoint });
         }
@@ -153,16 +169,13 @@ impl Feed {
         Ok(position.map(|position| Active {
             lease,
             tail: self.feeds.tail(self.shard, position),
+            refused: Arc::default(),
         }))
     }
 
     /// Moves the checkpoint by itself, for readers whose effects are idempotent and elsewhere: in the log.
     pub async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<(), FeedError> {
-        let committed = checkpoint.commit(self.feeds.store().adapter()).await;
-        if matches!(committed, Err(FeedError::Fenced { .. })) {
-            self.active = None;
-        }
-        committed
+        checkpoint.commit(self.feeds.store().adapter()).await
     }
 
     /// Forgets what was handed out since the last commit: the next batch starts at the checkpoint again.

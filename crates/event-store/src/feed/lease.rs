@@ -42,7 +42,7 @@ impl Lease {
             return Ok(None);
         };
         let (renewed, until) = watch::channel(asked + limits::LEASE_TTL);
-        let renewal = tokio::spawn(renew(store.clone(), name.to_owned(), shard, owner, renewed));
+        let renewal = tokio::spawn(renew(store.clone(), name.to_owned(), shard, owner, fence, renewed));
         Ok(Some(Self {
             store: store.clone(),
             name: name.to_owned(),
@@ -96,15 +96,23 @@ impl Lease {
     }
 }
 
-async fn renew(store: EventStore, name: String, shard: ShardId, owner: Uuid, renewed: watch::Sender<Instant>) {
+async fn renew(
+    store: EventStore,
+    name: String,
+    shard: ShardId,
+    owner: Uuid,
+    fence: i64,
+    renewed: watch::Sender<Instant>,
+) {
     loop {
         tokio::time::sleep(limits::LEASE_RENEWAL).await;
         let asked = Instant::now();
         match tokio::time::timeout(limits::LEASE_TTL, acquire(store.adapter(), &name, shard, owner)).await {
-            Ok(Ok(Some(_fence))) => {
+            Ok(Ok(Some(now))) if now == fence => {
                 renewed.send_replace(asked + limits::LEASE_TTL);
             }
-            Ok(Ok(None)) => return, // somebody else has it; `until` runs out
+            // Somebody else has it, or had it between: whoever relies on this lease must start over. `until` runs out.
+            Ok(Ok(_)) => return,
             Ok(Err(error)) => tracing::warn!(name, shard = shard.0, %error, "the lease was not renewed"),
             Err(_elapsed) => tracing::warn!(name, shard = shard.0, "renewing the lease had no answer"),
         }

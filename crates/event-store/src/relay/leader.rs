@@ -130,12 +130,14 @@ impl Relay {
     }
 
     async fn lead(&self) {
+        const BACKOFF_FIRST: Duration = Duration::from_millis(20);
         const BACKOFF_MAX: Duration = Duration::from_secs(1);
-        let mut backoff = Duration::from_millis(20);
+        let mut backoff = BACKOFF_FIRST;
         loop {
+            let published = self.counters.slices.load(Ordering::Relaxed);
             let outcome = match self.find_end().await {
                 Ok(end) => {
-                    backoff = Duration::from_millis(20);
+                    backoff = BACKOFF_FIRST;
                     self.publish_from(end).await
                 }
                 Err(error) => Err(error),
@@ -143,11 +145,16 @@ impl Relay {
             let Err(error) = outcome else { continue };
             self.counters.repairs.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("assent_relay_repairs_total").increment(1);
-            if !matches!(error, RelayError::Moved) {
+            if matches!(error, RelayError::Moved) {
+                // Another relay was quicker. One that gets nothing out at all leaves the server some peace.
+                if self.counters.slices.load(Ordering::Relaxed) > published {
+                    continue;
+                }
+            } else {
                 tracing::warn!(shard = self.shard.0, %error, "relaying was interrupted; trying again");
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(BACKOFF_MAX);
             }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
@@ -175,9 +182,11 @@ impl Relay {
             let head = self.store.head(self.shard).await?;
             match self.agreed_position(&last.payload, head).await? {
                 Some(position) => {
+                    // After a torn block the server goes on counting where it was: the last message it still has is
+                    // then not the last one it numbered.
                     return Ok(End {
                         position,
-                        sequence: last.sequence,
+                        sequence: last.sequence.max(state.last_sequence),
                     });
                 }
                 None => self.delete_stream().await?,
