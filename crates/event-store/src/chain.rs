@@ -8,7 +8,8 @@ use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
 use crate::event::{NewEvent, RecordedEvent, ShardId, StreamId};
 
-/// SHA-256 over everything in an event but its place in the order.
+/// SHA-256 over everything in an event but its place in the order and the time of its flush. Made by the caller's task, so
+/// that hashing does not hold up the committer.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Digest(pub(crate) [u8; SHA256_OUTPUT_LEN]);
 
@@ -26,19 +27,17 @@ struct Content<'a> {
     stream: &'a StreamId,
     kind: &'a str,
     schema_version: u16,
-    recorded_at_us: i64,
     data: &'a [u8],
     meta: &'a [u8],
 }
 
 impl Digest {
-    pub(crate) fn of(stream: &StreamId, event: &NewEvent, recorded_at_us: i64) -> Self {
+    pub(crate) fn of(stream: &StreamId, event: &NewEvent) -> Self {
         Self::over(&Content {
             id: event.id,
             stream,
             kind: event.kind.as_str(),
             schema_version: event.schema_version,
-            recorded_at_us,
             data: &event.data,
             meta: &event.meta,
         })
@@ -50,7 +49,6 @@ impl Digest {
             stream: &event.stream,
             kind: event.kind.as_str(),
             schema_version: event.schema_version,
-            recorded_at_us: micros(event.recorded_at),
             data: &event.data,
             meta: &event.meta,
         })
@@ -68,7 +66,6 @@ impl Digest {
         let mut head = Vec::with_capacity(128);
         head.extend_from_slice(content.id.as_bytes());
         head.extend_from_slice(content.stream.key.as_bytes());
-        head.extend_from_slice(&content.recorded_at_us.to_be_bytes());
         head.extend_from_slice(&content.schema_version.to_be_bytes());
         for part in [category.as_bytes(), content.kind.as_bytes()] {
             head.extend_from_slice(&(part.len() as u32).to_be_bytes());
@@ -88,8 +85,8 @@ pub(crate) fn micros(at: time::OffsetDateTime) -> i64 {
     (at.unix_timestamp_nanos() / 1_000) as i64
 }
 
-/// The hash of a flush: SHA-256 over the hash before it, its first and last position, the digests of its events, and their
-/// versions in the form in which Postgres sends an array of integers. The SQL function computes the same.
+/// The hash of a flush: SHA-256 over the hash before it, its first and last position, its time, the digests of its events,
+/// and their versions in the form in which Postgres sends an array of integers. The SQL function computes the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; SHA256_OUTPUT_LEN]);
 
@@ -97,7 +94,7 @@ impl ChainHash {
     /// What the first flush of a shard builds on.
     pub const START: Self = Self([0; SHA256_OUTPUT_LEN]);
 
-    pub(crate) fn extend(self, first: u64, last: u64, digests: &[Digest], versions: &[u32]) -> Self {
+    pub(crate) fn extend(self, flush: &FlushSpan, digests: &[Digest], versions: &[u32]) -> Self {
         const DIMENSIONS: i32 = 1;
         const NO_NULLS: i32 = 0;
         const INT4_OID: i32 = 23;
@@ -105,8 +102,9 @@ impl ChainHash {
         const INT4_BYTES: i32 = 4;
         let mut hash = Context::new(&SHA256);
         hash.update(&self.0);
-        hash.update(&(first as i64).to_be_bytes());
-        hash.update(&(last as i64).to_be_bytes());
+        for part in [flush.first as i64, flush.last as i64, flush.recorded_at_us] {
+            hash.update(&part.to_be_bytes());
+        }
         for digest in digests {
             hash.update(&digest.0);
         }
@@ -128,6 +126,13 @@ impl ChainHash {
             hex
         })
     }
+}
+
+/// The positions that a flush fills, and its time in microseconds since the epoch.
+pub(crate) struct FlushSpan {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) recorded_at_us: i64,
 }
 
 /// One row of the chain.
@@ -232,7 +237,16 @@ impl Verifier {
             }
         }
         let versions: Vec<u32> = events.iter().map(|event| event.version).collect();
-        let hash = self.hash.extend(row.first, row.last, &digests, &versions);
+        let recorded_at_us = events.first().map_or(0, |event| micros(event.recorded_at));
+        if let Some(event) = events.iter().find(|event| micros(event.recorded_at) != recorded_at_us) {
+            return Err(tampering(event.position, TamperKind::EventChanged));
+        }
+        let span = FlushSpan {
+            first: row.first,
+            last: row.last,
+            recorded_at_us,
+        };
+        let hash = self.hash.extend(&span, &digests, &versions);
         if hash.0[..] != row.hash[..] {
             return Err(tampering(row.first, TamperKind::ChainChanged));
         }

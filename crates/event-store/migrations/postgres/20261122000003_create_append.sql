@@ -140,7 +140,8 @@ begin
 
     insert into assent_log.chain (shard, first, last, flush_id, hash, digests)
     values (p_shard, base + 1, base + written, p_flush,
-            sha256(previous || int8send(base + 1) || int8send(base + written) || digests
-                   || array_send(array_remove(versions, null))),
+            sha256(previous || int8send(base + 1) || int8send(base + written)
+                   || int8send((extract(epoch from p_recorded_at) * 1000000)::bigint)
+                   || digests || array_send(array_remove(versions, null))),
             kept);
 end $$;

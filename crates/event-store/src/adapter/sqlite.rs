@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{FlushError, Flushed};
 use crate::{
-    chain::{ChainHash, ChainRow, Digest},
+    chain::{ChainHash, ChainRow, Digest, FlushSpan},
     committer::plan::{Belief, Findings, Flush, Found},
     event::{RecordedEvent, ShardId, StreamId},
     read::{Names, ReadError, check_contiguous},
@@ -324,12 +324,17 @@ async fn write_flush(connection: &mut SqliteConnection, flush: &Flush, again: bo
     }
     let digests: Vec<Digest> = rows.iter().map(|row| row.event.digest).collect();
     let versions: Vec<u32> = rows.iter().map(|row| row.version).collect();
+    let span = FlushSpan {
+        first: base + 1,
+        last,
+        recorded_at_us: flush.recorded_at_us,
+    };
     sqlx::query("insert into chain (shard, first, last, flush_id, hash, digests) values (?1, ?2, ?3, ?4, ?5, ?6)")
         .bind(flush.shard.0)
         .bind(base as i64 + 1)
         .bind(last as i64)
         .bind(flush.id)
-        .bind(&previous.extend(base + 1, last, &digests, &versions).0[..])
+        .bind(&previous.extend(&span, &digests, &versions).0[..])
         .bind(digests.iter().flat_map(Digest::kept).copied().collect::<Vec<u8>>())
         .execute(connection)
         .await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Hashing;
 use crate::{
     append::{Append, AppendError},
     event::StreamId,
@@ -15,8 +16,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     // Two generations in place of a list by age: the older one is dropped when the younger is full.
-    young: HashMap<StreamId, Head>,
-    old: HashMap<StreamId, Head>,
+    young: HashMap<StreamId, Head, Hashing>,
+    old: HashMap<StreamId, Head, Hashing>,
     epoch: u32,
 }
 

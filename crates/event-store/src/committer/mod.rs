@@ -20,14 +20,14 @@ use std::{
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, error::Elapsed},
 };
 use uuid::Uuid;
 
 use self::{
     heads::Heads,
     pace::Pace,
-    plan::{Offer, Plan, Planner, Settled, Waiting},
+    plan::{Beliefs, Offer, Plan, Planner, Settled, Waiting},
 };
 use crate::{
     adapter::{Adapter, FlushError, Flushed},
@@ -62,7 +62,7 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let outcome = async {
             self.queue
-                .send(Waiting { append, reply })
+                .send(Waiting::new(append, reply))
                 .await
                 .map_err(|_| AppendError::Closed)?;
             answer.await.unwrap_or(Err(AppendError::Closed))
@@ -91,7 +91,9 @@ pub(crate) fn start(
         shard,
         waiting,
         closing,
+        planner: Planner::new(),
         backlog: VecDeque::new(),
+        deferred: Vec::new(),
         alone: VecDeque::new(),
         heads: Heads::default(),
         known_head: None,
@@ -103,13 +105,20 @@ pub(crate) fn start(
     (Handle { queue, head, counters }, tokio::spawn(committer.run()))
 }
 
+/// Hashes stream names. Their keys are random or keyed hashes already, so nobody can make them collide on purpose.
+pub(crate) type Hashing = foldhash::fast::RandomState;
+
 struct Committer {
     adapter: Adapter,
     shard: ShardId,
     waiting: mpsc::Receiver<Waiting<Reply>>,
     closing: watch::Receiver<bool>,
-    /// Appends taken from the queue and not yet in a flush, oldest first.
+    /// The next flush, filled while the one before it is on its way.
+    planner: Planner<Reply>,
+    /// Appends that the next flush has no room for, oldest first.
     backlog: VecDeque<Waiting<Reply>>,
+    /// Appends whose fate depends on the next flush: first in line for the one after it.
+    deferred: Vec<Waiting<Reply>>,
     /// Appends of a flush that the database refused: one of them is to blame, so each goes alone.
     alone: VecDeque<Waiting<Reply>>,
     heads: Heads,
@@ -124,7 +133,7 @@ struct Committer {
 impl Committer {
     async fn run(mut self) {
         while self.gather().await {
-            if let Some(plan) = self.plan() {
+            if let Some(plan) = self.finish_plan() {
                 self.flush(plan).await;
             }
         }
@@ -135,98 +144,94 @@ impl Committer {
         if !self.alone.is_empty() {
             return true;
         }
-        if self.backlog.is_empty() {
-            tokio::select! {
+        while self.planner.is_empty() {
+            let next = tokio::select! {
                 biased;
-                first = self.waiting.recv() => match first {
-                    Some(first) => self.backlog.push_back(first),
-                    None => return false,
-                },
+                next = self.waiting.recv() => next,
                 () = closed(&mut self.closing) => {
                     self.waiting.close();
-                    return match self.waiting.recv().await {
-                        Some(first) => {
-                            self.backlog.push_back(first);
-                            true
-                        }
-                        None => false,
-                    };
+                    self.waiting.recv().await
                 }
-            }
+            };
+            let Some(next) = next else { return false };
+            self.admit(next);
         }
-        self.take_queued();
+        self.admit_queued();
         let Some(deadline) = self.pace.deadline() else {
             return true;
         };
-        while !self.pace.is_enough(self.backlog.len(), self.backlog_events()) {
+        while !self
+            .pace
+            .is_enough(self.planner.appends() + self.backlog.len(), self.planner.events())
+        {
             tokio::select! {
                 biased;
                 more = self.waiting.recv() => match more {
-                    Some(more) => self.backlog.push_back(more),
+                    Some(more) => self.admit(more),
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline) => break,
             }
-            self.take_queued();
+            self.admit_queued();
         }
         true
     }
 
-    fn take_queued(&mut self) {
-        while self.backlog.len() < limits::FLUSH_EVENTS_MAX {
+    /// Takes what is queued, within the bound of two flushes; the rest stays in the queue, which is bounded too.
+    fn admit_queued(&mut self) {
+        while self.has_room() {
             let Ok(next) = self.waiting.try_recv() else { break };
-            self.backlog.push_back(next);
+            self.admit(next);
         }
     }
 
-    fn backlog_events(&self) -> usize {
-        // Bounded work: past a worthwhile number nobody asks further.
-        let mut events = 0;
-        for waiting in self.backlog.iter().rev() {
-            events += waiting.append.events();
-            if events >= limits::FLUSH_EVENTS_WORTHWHILE {
-                break;
-            }
-        }
-        events
+    fn has_room(&self) -> bool {
+        self.backlog.len() < limits::FLUSH_EVENTS_MAX
     }
 
-    /// Plans the next flush from what waits, oldest first.
-    fn plan(&mut self) -> Option<Plan<Reply>> {
-        let mut planner = Planner::new();
-        let mut deferred = VecDeque::new();
-        if let Some(alone) = self.alone.pop_front() {
+    /// Puts an append into the next flush, into the line behind it, or answers it at once.
+    fn admit(&mut self, waiting: Waiting<Reply>) {
+        if waiting.reply.is_closed() {
+            return; // its caller gave up before it was flushed
+        }
+        if let Some(conflict) = self.heads.conflict(&waiting.append) {
+            self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+            answer(waiting.reply, Err(conflict));
+        } else if !self.backlog.is_empty() || !self.planner.has_room_for(&waiting.append) {
+            self.backlog.push_back(waiting);
+        } else if let Offer::Deferred(waiting) = self.planner.offer(waiting) {
+            self.deferred.push(waiting);
+        }
+    }
+
+    /// Closes the next flush and starts to fill the one after it.
+    fn finish_plan(&mut self) -> Option<Plan<Reply>> {
+        let planner = if let Some(alone) = self.alone.pop_front() {
+            let mut planner = Planner::new();
             // The first append always fits and nothing before it can defer it.
-            planner.offer(alone, |stream| self.heads.exact(stream));
+            planner.offer(alone);
+            planner
         } else {
-            while let Some(waiting) = self.backlog.pop_front() {
-                if waiting.reply.is_closed() {
-                    continue; // its caller gave up before it was flushed
-                }
-                if let Some(conflict) = self.heads.conflict(&waiting.append) {
-                    self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
-                    answer(waiting.reply, Err(conflict));
-                    continue;
-                }
-                if !planner.has_room_for(&waiting.append) {
-                    self.backlog.push_front(waiting);
-                    break;
-                }
-                if let Offer::Deferred(waiting) = planner.offer(waiting, |stream| self.heads.exact(stream)) {
-                    deferred.push_back(waiting);
-                }
+            let planner = std::mem::replace(&mut self.planner, Planner::new());
+            let waiting = self.deferred.drain(..).chain(self.backlog.drain(..));
+            let waiting: Vec<Waiting<Reply>> = waiting.collect();
+            for waiting in waiting {
+                self.admit(waiting);
             }
-        }
-        while let Some(waiting) = deferred.pop_back() {
-            self.backlog.push_front(waiting);
-        }
+            planner
+        };
         if planner.is_empty() {
             return None;
         }
+        let beliefs = Beliefs {
+            known_head: self.known_head,
+            cached: &|stream| self.heads.exact(stream),
+            assume_new: self.look_up_flushes == 0,
+        };
         let now = micros(OffsetDateTime::now_utc());
-        let assume_new = self.look_up_flushes == 0;
+        let plan = planner.finish(Uuid::new_v4(), self.shard, now, &beliefs);
         self.look_up_flushes = self.look_up_flushes.saturating_sub(1);
-        Some(planner.finish(Uuid::new_v4(), self.shard, now, self.known_head, assume_new))
+        Some(plan)
     }
 
     /// Runs a flush until its outcome is known, however often the connection is lost meanwhile.
@@ -238,8 +243,7 @@ impl Committer {
         let started = Instant::now();
         self.pace.flush_started(started);
         loop {
-            let outcome = tokio::time::timeout(limits::FLUSH_TIMEOUT, self.adapter.flush(&plan.flush, again)).await;
-            match outcome {
+            match self.run_once(&plan, again).await {
                 Ok(Ok(flushed)) => return self.settle(plan, flushed, started),
                 Ok(Err(FlushError::Refused(reason))) => return self.refuse(plan, reason),
                 Ok(Err(FlushError::Unknown(error))) => {
@@ -265,6 +269,24 @@ impl Committer {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Runs a flush and takes in what is queued meanwhile, so that the next one is ready when the database is.
+    async fn run_once(&mut self, plan: &Plan<Reply>, again: bool) -> Result<Result<Flushed, FlushError>, Elapsed> {
+        let adapter = self.adapter.clone();
+        let flush = tokio::time::timeout(limits::FLUSH_TIMEOUT, adapter.flush(&plan.flush, again));
+        tokio::pin!(flush);
+        loop {
+            let room = self.has_room();
+            tokio::select! {
+                biased;
+                outcome = &mut flush => return outcome,
+                Some(next) = self.waiting.recv(), if room => {
+                    self.admit(next);
+                    self.admit_queued();
+                }
+            }
         }
     }
 
@@ -308,10 +330,11 @@ impl Committer {
         for (reply, outcome) in answers {
             answer(reply, outcome);
         }
-        for waiting in again.into_iter().rev() {
-            self.backlog.push_front(waiting);
+        for waiting in again {
+            self.admit(waiting);
         }
-        self.pace.flush_ended(appends, self.backlog.len() + self.waiting.len());
+        let queued = self.planner.appends() + self.backlog.len() + self.waiting.len();
+        self.pace.flush_ended(appends, queued);
     }
 
     fn observe(&self, settled: &Settled<Reply>, started: Instant) {

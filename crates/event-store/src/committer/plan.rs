@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::{
     append::{Append, AppendError, Appended, Expected},
     chain::Digest,
+    committer::Hashing,
     event::{NewEvent, ShardId, StreamId},
     limits,
 };
@@ -137,6 +138,8 @@ impl Flush {
 #[derive(Debug)]
 pub(crate) struct Waiting<R> {
     pub(crate) append: Append,
+    /// One for each event, in order.
+    digests: Vec<Digest>,
     pub(crate) reply: R,
 }
 
@@ -178,13 +181,13 @@ pub(crate) struct Settled<R> {
 pub(crate) struct Planner<R> {
     members: Vec<Member<R>>,
     streams: Vec<FlushStream>,
-    index: HashMap<StreamId, usize>,
+    index: HashMap<StreamId, usize, Hashing>,
     planned: Vec<Planned>,
     checks: Vec<Check>,
     keys: Vec<KeyCheck>,
     events: Vec<FlushEvent>,
     groups: Groups,
-    blocked: HashSet<StreamId>,
+    blocked: HashSet<StreamId, Hashing>,
     bytes: usize,
 }
 
@@ -220,6 +223,16 @@ impl Groups {
     }
 }
 
+/// What the committer knows when the flush goes out.
+pub(crate) struct Beliefs<'a> {
+    /// The shard's head after this process' last flush.
+    pub(crate) known_head: Option<u64>,
+    /// A stream's version at that head.
+    pub(crate) cached: &'a dyn Fn(&StreamId) -> Option<u32>,
+    /// Whether to leave the check of new streams to the unique index.
+    pub(crate) assume_new: bool,
+}
+
 /// What became of an append that was offered to a [`Planner`].
 #[derive(Debug)]
 pub(crate) enum Offer<R> {
@@ -233,19 +246,29 @@ impl<R> Planner<R> {
         Self {
             members: Vec::new(),
             streams: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             planned: Vec::new(),
             checks: Vec::new(),
             keys: Vec::new(),
             events: Vec::new(),
             groups: Groups::default(),
-            blocked: HashSet::new(),
+            blocked: HashSet::default(),
             bytes: 0,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// How many appends it holds.
+    pub(crate) fn appends(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many events it holds.
+    pub(crate) fn events(&self) -> usize {
+        self.events.len()
     }
 
     /// Whether another append of this size still fits. The first always does.
@@ -256,7 +279,7 @@ impl<R> Planner<R> {
     }
 
     /// Takes the append into the flush, or says that it must wait for the next.
-    pub(crate) fn offer(&mut self, waiting: Waiting<R>, cached: impl Fn(&StreamId) -> Option<u32>) -> Offer<R> {
+    pub(crate) fn offer(&mut self, waiting: Waiting<R>) -> Offer<R> {
         if !self.can_tell(&waiting.append) {
             let append = &waiting.append;
             self.blocked
@@ -265,7 +288,7 @@ impl<R> Planner<R> {
                 .extend(append.guards.iter().map(|(stream, _)| stream.clone()));
             return Offer::Deferred(waiting);
         }
-        self.take(waiting, cached);
+        self.take(waiting);
         Offer::Taken
     }
 
@@ -285,16 +308,17 @@ impl<R> Planner<R> {
         })
     }
 
-    fn take(&mut self, mut waiting: Waiting<R>, cached: impl Fn(&StreamId) -> Option<u32>) {
+    fn take(&mut self, mut waiting: Waiting<R>) {
         let group = self.groups.add();
         let (checks, keys, events) = (self.checks.len(), self.keys.len(), self.events.len());
         self.bytes += waiting.append.bytes();
         for (stream, expected) in &waiting.append.guards {
-            let stream = self.stream(stream, &cached);
+            let stream = self.stream(stream);
             self.expect(stream, *expected, group);
         }
+        let mut digests = std::mem::take(&mut waiting.digests).into_iter();
         for write in &mut waiting.append.writes {
-            let stream = self.stream(&write.stream, &cached);
+            let stream = self.stream(&write.stream);
             self.expect(stream, write.expected, group);
             let count = write.events.len() as u32;
             let planned = &mut self.planned[stream];
@@ -309,14 +333,14 @@ impl<R> Planner<R> {
             };
             let added = planned.added;
             planned.added += count;
-            self.events
-                .extend(write.events.drain(..).zip(added + 1..).map(|(event, rank)| FlushEvent {
-                    group,
-                    stream,
-                    rank,
-                    event,
-                    digest: Digest::default(),
-                }));
+            let events = write.events.drain(..).zip(&mut digests).zip(added + 1..);
+            self.events.extend(events.map(|((event, digest), rank)| FlushEvent {
+                group,
+                stream,
+                rank,
+                event,
+                digest,
+            }));
         }
         self.keys
             .extend(waiting.append.keys.iter().map(|&key| KeyCheck { key, group }));
@@ -329,14 +353,14 @@ impl<R> Planner<R> {
         });
     }
 
-    fn stream(&mut self, stream: &StreamId, cached: impl Fn(&StreamId) -> Option<u32>) -> usize {
+    fn stream(&mut self, stream: &StreamId) -> usize {
         if let Some(&index) = self.index.get(stream) {
             return index;
         }
         let index = self.streams.len();
         self.streams.push(FlushStream {
             id: stream.clone(),
-            belief: cached(stream).map_or(Belief::None, Belief::AtKnownHead),
+            belief: Belief::None,
         });
         self.planned.push(Planned::default());
         self.index.insert(stream.clone(), index);
@@ -378,15 +402,11 @@ impl<R> Planner<R> {
     }
 
     /// The flush with all that was taken.
-    pub(crate) fn finish(
-        mut self,
-        id: Uuid,
-        shard: ShardId,
-        recorded_at_us: i64,
-        known_head: Option<u64>,
-        assume_new: bool,
-    ) -> Plan<R> {
-        if assume_new {
+    pub(crate) fn finish(mut self, id: Uuid, shard: ShardId, recorded_at_us: i64, beliefs: &Beliefs<'_>) -> Plan<R> {
+        for stream in &mut self.streams {
+            stream.belief = (beliefs.cached)(&stream.id).map_or(Belief::None, Belief::AtKnownHead);
+        }
+        if beliefs.assume_new {
             self.assume_new();
         }
         let groups = &self.groups;
@@ -399,13 +419,12 @@ impl<R> Planner<R> {
             .for_each(|member| member.group = groups.root(member.group));
         for event in &mut self.events {
             event.group = groups.root(event.group);
-            event.digest = Digest::of(&self.streams[event.stream].id, &event.event, recorded_at_us);
         }
         let flush = Flush {
             id,
             shard,
             recorded_at_us,
-            known_head,
+            known_head: beliefs.known_head,
             streams: self.streams,
             checks: self.checks,
             keys: self.keys,
@@ -567,6 +586,16 @@ impl<R> Settled<R> {
 }
 
 impl<R> Waiting<R> {
+    /// Hashes the events; called by the caller's own task.
+    pub(crate) fn new(append: Append, reply: R) -> Self {
+        let events = append
+            .writes
+            .iter()
+            .flat_map(|write| write.events.iter().map(|event| (&write.stream, event)));
+        let digests = events.map(|(stream, event)| Digest::of(stream, event)).collect();
+        Self { append, digests, reply }
+    }
+
     /// The append as it was before its events went into a flush.
     fn with_events(mut self, events: impl IntoIterator<Item = FlushEvent>) -> Self {
         let mut writes = self.append.writes.iter_mut();
@@ -576,11 +605,9 @@ impl<R> Waiting<R> {
             if stream.replace(event.stream) != Some(event.stream) {
                 write = writes.next();
             }
-            write
-                .as_mut()
-                .expect("each stream of its events has a write")
-                .events
-                .push(event.event);
+            let write = write.as_mut().expect("each stream of its events has a write");
+            write.events.push(event.event);
+            self.digests.push(event.digest);
         }
         self
     }

@@ -7,6 +7,12 @@ use crate::event::EventMeta;
 
 const SHARD: ShardId = ShardId(0);
 
+const BELIEFS: Beliefs<'static> = Beliefs {
+    known_head: None,
+    cached: &|_| None,
+    assume_new: true,
+};
+
 fn stream(number: u8) -> StreamId {
     StreamId::new("test", Uuid::from_u128(u128::from(number)))
 }
@@ -122,10 +128,7 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answer
     let mut queue: VecDeque<Waiting<usize>> = all
         .iter()
         .enumerate()
-        .map(|(reply, wanted)| Waiting {
-            append: wanted.append(),
-            reply,
-        })
+        .map(|(reply, wanted)| Waiting::new(wanted.append(), reply))
         .collect();
     let mut rounds = 0;
     while !queue.is_empty() {
@@ -138,11 +141,11 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answer
         let mut planner = Planner::new();
         let mut deferred = VecDeque::new();
         while let Some(waiting) = queue.pop_front() {
-            if let Offer::Deferred(waiting) = planner.offer(waiting, |_| None) {
+            if let Offer::Deferred(waiting) = planner.offer(waiting) {
                 deferred.push_back(waiting);
             }
         }
-        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, None, true);
+        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, &BELIEFS);
         let findings = model.run(&plan.flush);
         let settled = plan.settle(&findings);
         assert_eq!(settled.head, model.head);
@@ -251,17 +254,11 @@ fn an_append_may_build_on_another_of_the_same_flush() {
     let mut planner = Planner::new();
     for (reply, wanted) in all.iter().enumerate() {
         assert!(matches!(
-            planner.offer(
-                Waiting {
-                    append: wanted.append(),
-                    reply
-                },
-                |_| None
-            ),
+            planner.offer(Waiting::new(wanted.append(), reply)),
             Offer::Taken
         ));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, None, true);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
     let findings = Model::default().run(&plan.flush);
     let answers = plan.settle(&findings).answers;
     assert_eq!(
@@ -290,15 +287,9 @@ fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_o
     ];
     let mut planner = Planner::new();
     for (reply, wanted) in all.iter().enumerate() {
-        planner.offer(
-            Waiting {
-                append: wanted.append(),
-                reply,
-            },
-            |_| None,
-        );
+        planner.offer(Waiting::new(wanted.append(), reply));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, None, true);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
     let found = plan.flush.events[..3]
         .iter()
         .zip([(7, 1), (8, 4), (9, 5)])
