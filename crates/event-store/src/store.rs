@@ -234,7 +234,8 @@ impl EventStore {
 
     /// Opens a store whose schema is in place.
     pub async fn connect(config: &StoreConfig) -> Result<Self, ConnectError> {
-        let (adapter, description) = schema::open(config).await?;
+        // Boxed, or every caller's future would carry what both databases need to be opened.
+        let (adapter, description) = Box::pin(schema::open(config)).await?;
         let (closing, watch_closing) = watch::channel(false);
         let mut shards = Vec::new();
         let mut committers = Vec::new();

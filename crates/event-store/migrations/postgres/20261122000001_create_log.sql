@@ -38,6 +38,15 @@ create table assent_log.chain (
     constraint chain_flushes_key unique (shard, flush_id)
 );
 
+-- Eight bytes an event do not compress, and up to half a page of them stays in the row.
+alter table assent_log.chain alter column digests set storage main;
+
+-- Flushes that were tried again and wrote nothing: their first try must not write either, should it still arrive.
+create table assent_log.voids (
+    flush_id  uuid        primary key,
+    voided_at timestamptz not null default now()
+);
+
 create function assent_log.refuse_change() returns trigger language plpgsql as $$
 begin
     raise exception 'the log is append-only: % of %.% is refused', lower(tg_op), tg_table_schema, tg_table_name

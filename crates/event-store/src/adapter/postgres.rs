@@ -252,12 +252,13 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     // `fetch_all` and not `fetch_one`: it reads on to ReadyForQuery, which comes after the commit. The row comes before.
     let rows = sqlx::query(
         "select done_before, base, heads, gone from assent_log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)",
     )
     .bind(flush.shard.0 as i16)
     .bind(flush.id)
     .bind(recorded_at)
     .bind(known_head)
+    .bind(again)
     .bind(streams.iter().map(|stream| stream.id.key).collect::<Vec<_>>())
     .bind(streams.iter().map(|stream| stream.id.category.as_str()).collect::<Vec<_>>())
     .bind(streams.iter().map(|stream| stream.belief.version() as i32).collect::<Vec<_>>())

@@ -385,3 +385,39 @@ async fn a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_
         assent_event_store::Verified::Intact { .. }
     ));
 }
+
+/// A first try that a network held up must not write once a later try has said that it wrote nothing.
+#[tokio::test]
+async fn a_flush_that_was_voided_never_writes() {
+    let Some(store) = TestStore::postgres().await else {
+        return;
+    };
+    let run = |flush: &'static str, expected: i32, again: bool| {
+        let pool = store.postgres().unwrap().clone();
+        async move {
+            let sql = format!(
+                "select done_before from assent_log.append(0::smallint, '{flush}', now(), 0, {again},
+                 array['{flush}'::uuid], array['test'], array[0], array[0::smallint], array[1], array[0], array[{expected}],
+                 '{{}}'::uuid[], '{{}}'::int[], array[0], array[1], array[1], array['{flush}'::uuid], array['test'],
+                 array['{flush}'::uuid], array['test.happened'], array[1::smallint], array['{{}}'::bytea],
+                 array['{{}}'::bytea], sha256(''), substr(sha256(''), 1, 8))"
+            );
+            sqlx::query_scalar::<_, Option<bool>>(sqlx::AssertSqlSafe(sql))
+                .fetch_one(&pool)
+                .await
+                .unwrap()
+        }
+    };
+    const VOIDED: &str = "00000000-0000-0000-0000-000000000001";
+    const WRITTEN: &str = "00000000-0000-0000-0000-000000000002";
+    assert_eq!(
+        run(VOIDED, 9, true).await,
+        Some(false),
+        "tried again; its expectation fails"
+    );
+    assert_eq!(run(VOIDED, 0, false).await, Some(true), "its first try arrives late");
+    assert_eq!(store.head(SHARD).await.unwrap(), 0);
+    assert_eq!(run(WRITTEN, 0, true).await, Some(false));
+    assert_eq!(run(WRITTEN, 0, false).await, Some(true));
+    assert_eq!(store.head(SHARD).await.unwrap(), 1);
+}
