@@ -4,6 +4,9 @@
 //! [`tenants`] are read, ports are bound ([`grpc`], [`http`], [`admin`]), tasks are started under [`supervise`] and
 //! [`shutdown`] is listened for. It ends in the opposite order, telemetry last, so that the end is reported too.
 //!
+//! [`platform`] is what all services of a process stand on: the store, the feeds, the keys and the names of things. [`log`]
+//! turns domain events into stored ones and back.
+//!
 //! Nothing here knows a rule of the business.
 
 pub mod admin;
@@ -13,6 +16,8 @@ pub mod config;
 pub mod grpc;
 mod hex;
 pub mod http;
+pub mod log;
+pub mod platform;
 pub mod settings;
 pub mod shutdown;
 pub mod supervise;

@@ -389,6 +389,8 @@ async fn a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_
 /// A first try that a network held up must not write once a later try has said that it wrote nothing.
 #[tokio::test]
 async fn a_flush_that_was_voided_never_writes() {
+    const VOIDED: &str = "00000000-0000-0000-0000-000000000001";
+    const WRITTEN: &str = "00000000-0000-0000-0000-000000000002";
     let Some(store) = TestStore::postgres().await else {
         return;
     };
@@ -408,8 +410,6 @@ async fn a_flush_that_was_voided_never_writes() {
                 .unwrap()
         }
     };
-    const VOIDED: &str = "00000000-0000-0000-0000-000000000001";
-    const WRITTEN: &str = "00000000-0000-0000-0000-000000000002";
     assert_eq!(
         run(VOIDED, 9, true).await,
         Some(false),

@@ -1,0 +1,311 @@
+//! What all services of a process stand on: the store, its feeds, the keys, and the names of things.
+
+use crate::{
+    config::{Check, Secret, Validate},
+    shutdown::Shutdown,
+    supervise::{Restart, Supervisor},
+    tenants::{Directory, Tenant},
+};
+use assent_domain::values::{Alias, ContactId, IdempotencyKey, MessageId, WamidHash};
+use assent_event_store::{
+    AliasHasher, ConnectError, Database, EventStore, Feeds, JetStream, JetStreamConfig, KeyPolicy, KeyRing, MasterKey,
+    MasterKeys, Poker, ReadError, Relay, ShardId, Source, StoreConfig,
+};
+use assent_sealed::AliasHash;
+use serde::Deserialize;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// Connections for reading the log, and as many again for read models.
+pub const DATABASE_CONNECTIONS_MAX_DEFAULT: u32 = 8;
+
+/// How long the first connection to NATS may take. Later ones are tried for ever.
+const NATS_CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Where the log and its keys are, and how processes hear of each other.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PlatformConfig {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// The secrets that personal data is sealed with.
+    pub keys: KeysConfig,
+    /// NATS; absent: one process alone reads the log itself.
+    pub nats: Option<NatsConfig>,
+}
+
+/// The database: exactly one of `postgres_url` and `sqlite_dir`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DatabaseConfig {
+    /// `postgres://user:password@host/database`; a secret, because of the password.
+    pub postgres_url: Option<Secret>,
+    /// A directory of this machine.
+    pub sqlite_dir: Option<PathBuf>,
+    /// Connections for reading, and as many again for read models.
+    #[serde(default = "connections_max_default")]
+    pub connections_max: u32,
+    /// How many shards a new store gets; absent: 2 on Postgres, 1 on SQLite.
+    pub shards: Option<u16>,
+    /// Whether to bring the schema up to date at start. Off where a job does it before a roll-out.
+    #[serde(default)]
+    pub migrate: bool,
+}
+
+fn connections_max_default() -> u32 {
+    DATABASE_CONNECTIONS_MAX_DEFAULT
+}
+
+/// The secrets that personal data is sealed with; each 32 random bytes in base64.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeysConfig {
+    /// The master key that wraps new data keys.
+    pub master: MasterConfig,
+    /// Master keys before it that still wrap some.
+    #[serde(default)]
+    pub older_masters: Vec<MasterConfig>,
+    /// The key of all look-up hashes. Never changes: with another one nobody would be recognised, opt-outs included.
+    pub hash: Secret,
+    /// How long data keys live.
+    #[serde(default)]
+    pub policy: KeyPolicy,
+}
+
+/// A master key.
+#[derive(Debug, Clone, Deserialize)]
+pub struct MasterConfig {
+    /// Its name; stored beside each data key that it wraps.
+    pub id: String,
+    /// The key.
+    pub key: Secret,
+}
+
+/// The NATS server that carries the log's live tail.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NatsConfig {
+    /// `nats://host:port`, several separated by commas; a secret, because it may hold a password.
+    pub url: Secret,
+    /// First part of every subject; tells installations on one server apart.
+    #[serde(default = "prefix_default")]
+    pub prefix: String,
+    /// Servers that hold a copy of each stream.
+    #[serde(default = "replicas_default")]
+    pub replicas: usize,
+}
+
+fn prefix_default() -> String {
+    JetStreamConfig::default().prefix
+}
+
+fn replicas_default() -> usize {
+    JetStreamConfig::default().replicas
+}
+
+impl Validate for PlatformConfig {
+    fn validate(&self, check: &mut Check) {
+        check.section("database", &self.database);
+        check.section("nats", &self.nats);
+    }
+}
+
+impl Validate for DatabaseConfig {
+    fn validate(&self, check: &mut Check) {
+        let one = self.postgres_url.is_some() != self.sqlite_dir.is_some();
+        check.ensure("postgres_url", one, "give either postgres_url or sqlite_dir");
+        check.range("connections_max", self.connections_max, 1, 200);
+        if let Some(shards) = self.shards {
+            check.range("shards", shards, 1, assent_event_store::limits::SHARDS_MAX);
+        }
+    }
+}
+
+impl Validate for NatsConfig {
+    fn validate(&self, check: &mut Check) {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let good = (1..=32).contains(&self.prefix.len()) && self.prefix.bytes().all(allowed);
+        check.ensure("prefix", good, "1 to 32 characters out of a-z, 0-9 and -");
+        check.range("replicas", self.replicas, 1, 5);
+    }
+}
+
+/// Why a process cannot stand on its platform.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] ConnectError),
+    /// A secret of the keys is malformed.
+    #[error("keys: {0}")]
+    Keys(String),
+    /// NATS cannot be reached.
+    #[error("NATS cannot be reached: {0}; check that it runs with JetStream and that its address is right")]
+    Nats(String),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What all services of a process stand on. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// The log.
+    pub store: EventStore,
+    /// Its live tails.
+    pub feeds: Feeds,
+    /// The keys that personal data is sealed with.
+    pub keys: KeyRing,
+    /// Makes look-up hashes.
+    pub hasher: AliasHasher,
+    /// Who may do what, with which numbers.
+    pub tenants: Arc<Directory>,
+    jetstream: Option<JetStream>,
+}
+
+impl Platform {
+    /// Connects to everything, or says what is wrong.
+    pub async fn connect(config: &PlatformConfig, tenants: Arc<Directory>) -> Result<Self, PlatformError> {
+        let keys_error = |error: &dyn std::fmt::Display| PlatformError::Keys(error.to_string());
+        let master = |config: &MasterConfig| {
+            MasterKey::try_new(&config.id, config.key.expose()).map_err(|error| keys_error(&error))
+        };
+        let older: Vec<MasterKey> = config.keys.older_masters.iter().map(master).collect::<Result<_, _>>()?;
+        let masters = MasterKeys::try_new(master(&config.keys.master)?, older).map_err(|error| keys_error(&error))?;
+        let hasher = AliasHasher::try_new(config.keys.hash.expose()).map_err(|error| keys_error(&error))?;
+
+        let store_config = config.database.store();
+        if config.database.migrate {
+            EventStore::migrate(&store_config).await?;
+        }
+        let store = EventStore::connect(&store_config).await?;
+        let jetstream = match &config.nats {
+            Some(nats) => Some(nats.connect().await?),
+            None => None,
+        };
+        let source = jetstream.clone().map_or(Source::Direct, Source::JetStream);
+        let feeds = Feeds::start(&store, &source).await?;
+        let keys = KeyRing::new(store.clone(), masters, config.keys.policy);
+        Ok(Self {
+            store,
+            feeds,
+            keys,
+            hasher,
+            tenants,
+            jetstream,
+        })
+    }
+
+    /// Starts relaying to JetStream, if there is one: this process pokes the leaders and stands for election itself.
+    pub fn spawn_relay(&self, supervisor: &Supervisor) {
+        let Some(jetstream) = &self.jetstream else { return };
+        for shard in self.store.shards() {
+            let (store, jetstream) = (self.store.clone(), jetstream.clone());
+            let shutdown = supervisor.shutdown().clone();
+            supervisor.spawn("relay", Restart::Never, move || {
+                let relay = Relay::new(&store, &jetstream, shard);
+                until_stopped(shutdown.clone(), relay.run())
+            });
+        }
+        let poker = Poker::start(&self.store, jetstream);
+        let shutdown = supervisor.shutdown().clone();
+        supervisor.spawn_finite("relay-poker", async move {
+            shutdown.hard().cancelled().await;
+            drop(poker);
+            Ok(())
+        });
+    }
+
+    /// The shard that holds a tenant's events: the configured one, else by hash of its name. Never changes.
+    pub fn shard_of(&self, tenant: &Tenant) -> ShardId {
+        let shards = self.store.shards().count() as u16;
+        tenant
+            .shard
+            .map_or_else(|| ShardId(stable_hash(tenant.id.as_str()) % shards), ShardId)
+    }
+
+    /// The message that a tenant's idempotency key stands for.
+    pub fn message_id(&self, tenant: &str, key: &IdempotencyKey) -> MessageId {
+        MessageId::new(
+            self.hasher
+                .stream_key("message", &[tenant.as_bytes(), key.as_str().as_bytes()]),
+        )
+    }
+
+    /// The look-up hash of somebody's alias within a tenant.
+    pub fn alias_hash(&self, tenant: &str, alias: &Alias) -> AliasHash {
+        self.hasher.alias(tenant, &alias.canonical())
+    }
+
+    /// The contact whose first alias this is. Two that meet somebody new at once make the same contact.
+    pub fn contact_id(&self, tenant: &str, first_alias: AliasHash) -> ContactId {
+        ContactId::new(self.hasher.stream_key("contact", &[tenant.as_bytes(), &first_alias.0]))
+    }
+
+    /// The look-up hash of one of Meta's message ids.
+    pub fn wamid_hash(&self, wamid: &str) -> WamidHash {
+        WamidHash(self.hasher.keyed_hash("wamid", &[wamid.as_bytes()]))
+    }
+
+    /// Lets go of the database once everything that was accepted is written.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+impl DatabaseConfig {
+    /// How the event store is opened.
+    pub fn store(&self) -> StoreConfig {
+        let database = match (&self.postgres_url, &self.sqlite_dir) {
+            (Some(url), _) => Database::Postgres {
+                url: url.expose().to_owned(),
+                connections_max: self.connections_max,
+            },
+            (None, dir) => Database::sqlite(dir.clone().unwrap_or_else(|| PathBuf::from("."))),
+        };
+        StoreConfig {
+            database,
+            shards: self.shards,
+        }
+    }
+}
+
+impl NatsConfig {
+    async fn connect(&self) -> Result<JetStream, PlatformError> {
+        let connecting = async_nats::ConnectOptions::new()
+            .name("assent")
+            .connect(self.url.expose());
+        let client = tokio::time::timeout(NATS_CONNECT_MAX, connecting).await;
+        let client = client.map_err(|_elapsed| PlatformError::Nats("no answer in time".to_owned()))?;
+        let client = client.map_err(|error| PlatformError::Nats(error.to_string()))?;
+        let config = JetStreamConfig {
+            prefix: self.prefix.clone(),
+            replicas: self.replicas,
+            ..JetStreamConfig::default()
+        };
+        Ok(JetStream::new(client, config))
+    }
+}
+
+async fn until_stopped(shutdown: Shutdown, task: impl Future<Output = ()>) -> crate::supervise::TaskResult {
+    tokio::select! {
+        () = task => {}
+        () = shutdown.hard().cancelled() => {}
+    }
+    Ok(())
+}
+
+/// FNV-1a, folded to 16 bits: says the same for ever, on every machine.
+fn stable_hash(text: &str) -> u16 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ((hash >> 48) ^ (hash >> 32) ^ (hash >> 16) ^ hash) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_shard_is_the_same_for_ever() {
+        // Changing these numbers would lose every tenant's history.
+        assert_eq!(stable_hash("acme"), 50_113);
+        assert_eq!(stable_hash("globex"), 5_678);
+    }
+}

@@ -1,1 +1,0 @@
-//! Owns attempts: calls Meta once per permission, paces, and settles unknown outcomes.
