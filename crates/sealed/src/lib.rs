@@ -63,7 +63,10 @@ impl FromStr for KeyClass {
     type Err = UnknownKeyClass;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name).ok_or(UnknownKeyClass)
+        Self::ALL
+            .into_iter()
+            .find(|class| class.as_str() == name)
+            .ok_or(UnknownKeyClass)
     }
 }
 
@@ -79,7 +82,11 @@ pub struct Sealed<T> {
 impl<T> Sealed<T> {
     /// A sealed value from its parts; called by whoever holds the cipher.
     pub fn from_parts(key: KeyId, ciphertext: Vec<u8>) -> Self {
-        Self { key, ciphertext, value: PhantomData }
+        Self {
+            key,
+            ciphertext,
+            value: PhantomData,
+        }
     }
 }
 
@@ -139,7 +146,11 @@ struct Wire<'a> {
 
 impl<T> Serialize for Sealed<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire { key: self.key, ciphertext: BASE64.encode(&self.ciphertext).into() }.serialize(serializer)
+        Wire {
+            key: self.key,
+            ciphertext: BASE64.encode(&self.ciphertext).into(),
+        }
+        .serialize(serializer)
     }
 }
 
@@ -161,7 +172,9 @@ impl<'de> Deserialize<'de> for AliasHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let bytes = BASE64.decode(text.as_bytes()).map_err(de::Error::custom)?;
-        let bytes = bytes.try_into().map_err(|_| de::Error::custom("an alias hash has 32 bytes"))?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| de::Error::custom("an alias hash has 32 bytes"))?;
         Ok(Self(bytes))
     }
 }
