@@ -7,6 +7,7 @@
 )]
 
 mod chaos;
+mod durability;
 mod durable_feeds;
 mod jetstream;
 mod raw_stream;
