@@ -3,7 +3,10 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::EventMeta;
+use crate::{
+    append::{AppendError, Appended},
+    event::EventMeta,
+};
 
 const SHARD: ShardId = ShardId(0);
 
