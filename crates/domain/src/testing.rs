@@ -1,5 +1,7 @@
 //! What the tests of several modules build their sentences from.
 
+use std::collections::BTreeMap;
+
 use assent_sealed::{AliasHash, KeyId, Sealed};
 use uuid::Uuid;
 
@@ -78,7 +80,7 @@ pub(crate) fn submitted_with(field: &str, hash: u8) -> Submitted {
         }]),
         expires_at: at(86_400),
         campaign: None,
-        tag: None,
+        tags: BTreeMap::new(),
         accepted_at: at(1),
     }
 }

@@ -169,6 +169,9 @@ pub struct EventMeta {
     /// The event this one follows from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation: Option<Uuid>,
+    /// The tenant it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The trace it belongs to, in the W3C `traceparent` form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

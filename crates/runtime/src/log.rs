@@ -3,7 +3,7 @@
 use crate::telemetry;
 use assent_domain::{
     events::{DecodeError, DomainEvent, StreamCategory},
-    values::{Actor, Timestamp},
+    values::{Actor, TenantId, Timestamp},
 };
 use assent_event_store::{EventMeta, NewEvent, RecordedEvent, StreamId};
 use std::time::SystemTime;
@@ -22,9 +22,11 @@ pub fn stream(category: StreamCategory, key: Uuid) -> StreamId {
     StreamId::new(category.as_str(), key)
 }
 
-/// Who recorded an event and what it follows from.
+/// Who recorded an event, for whom, and what it follows from.
 #[derive(Debug, Clone)]
 pub struct Origin {
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
     /// Who acted.
     pub actor: Actor,
     /// The event it follows from.
@@ -35,8 +37,9 @@ pub struct Origin {
 
 impl Origin {
     /// Something new, in the present trace.
-    pub fn of(actor: Actor) -> Self {
+    pub fn of(tenant: TenantId, actor: Actor) -> Self {
         Self {
+            tenant,
             actor,
             causation: None,
             traceparent: telemetry::current_traceparent(),
@@ -44,8 +47,9 @@ impl Origin {
     }
 
     /// What follows from a recorded event, in that event's trace.
-    pub fn following(actor: Actor, event: &RecordedEvent) -> Self {
+    pub fn following(tenant: TenantId, actor: Actor, event: &RecordedEvent) -> Self {
         Self {
+            tenant,
             actor,
             causation: Some(event.id),
             traceparent: event.meta().traceparent,
@@ -56,6 +60,7 @@ impl Origin {
         EventMeta {
             actor: self.actor.to_string(),
             causation: self.causation,
+            tenant: Some(self.tenant.as_str().to_owned()),
             traceparent: self.traceparent.clone(),
         }
     }
@@ -76,6 +81,11 @@ pub fn read<E: DomainEvent>(event: &RecordedEvent) -> Result<E, DecodeError> {
     E::from_json(event.kind.as_str(), event.schema_version, &event.data)
 }
 
+/// The tenant a stored event belongs to.
+pub fn tenant_of(event: &RecordedEvent) -> Option<TenantId> {
+    TenantId::try_new(&event.meta().tenant?).ok()
+}
+
 /// Whether a stored event belongs to a category.
 pub fn is_of(event: &RecordedEvent, category: StreamCategory) -> bool {
     event.stream.category == category.as_str()
@@ -90,7 +100,9 @@ mod tests {
     #[test]
     fn a_domain_event_comes_back_as_it_went_in() {
         let event = RequestEvent::from(CancelRequested { requested_at: now() });
+        let tenant = TenantId::try_new("acme").unwrap();
         let origin = Origin {
+            tenant: tenant.clone(),
             actor: Actor::Meta,
             causation: Some(Uuid::from_u128(4)),
             traceparent: None,
@@ -111,7 +123,8 @@ mod tests {
         assert_eq!(read::<RequestEvent>(&recorded).unwrap(), event);
         assert!(is_of(&recorded, StreamCategory::Request));
         assert_eq!(recorded.meta().actor, "meta");
-        let next = Origin::following(Actor::Meta, &recorded);
+        assert_eq!(tenant_of(&recorded), Some(tenant.clone()));
+        let next = Origin::following(tenant, Actor::Meta, &recorded);
         assert_eq!(next.causation, Some(recorded.id));
     }
 }

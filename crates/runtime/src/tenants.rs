@@ -8,57 +8,13 @@ mod directory;
 mod file;
 
 pub use api_key::{ApiKey, KeyId};
+pub use assent_domain::values::TenantId;
 pub use directory::{AuthenticationError, Directory, Reload};
 pub use file::{Number, Tenant, Tenants};
 
 use crate::api_error::{ApiError, ErrorCode};
-use serde::{Deserialize, Deserializer, de};
-use std::{fmt, sync::Arc};
-
-/// Name of a tenant: 1 to 63 characters out of `a-z`, `0-9` and `-`, beginning with a letter.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(Arc<str>);
-
-/// A text that is no tenant id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to 63 characters out of a-z, 0-9 and `-`, beginning with a letter")]
-pub struct TenantIdError;
-
-impl TenantId {
-    /// Checks the name.
-    pub fn try_new(name: &str) -> Result<Self, TenantIdError> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        if !begins || name.len() > 63 || !name.bytes().all(allowed) {
-            return Err(TenantIdError);
-        }
-        Ok(Self(name.into()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TenantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for TenantId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "TenantId({})", self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for TenantId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::try_new(&name).map_err(de::Error::custom)
-    }
-}
+use serde::Deserialize;
+use std::sync::Arc;
 
 /// What an API key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]

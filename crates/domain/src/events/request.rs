@@ -1,5 +1,7 @@
 //! What callers ask for. Stream key: the message id. Owner: ingress.
 
+use std::collections::BTreeMap;
+
 use assent_sealed::{AliasHash, Sealed};
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +40,9 @@ pub struct Submitted {
     /// The campaign it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<Label>,
-    /// The caller's own mark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<Label>,
+    /// The caller's own marks. Not personal data: they are shown in lists and handed out with events.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<Label, Label>,
     /// When it was taken in.
     pub accepted_at: Timestamp,
 }

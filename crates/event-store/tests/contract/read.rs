@@ -19,6 +19,7 @@ async fn an_event_reads_back_as_it_was_written(store: TestStore) {
     let meta = EventMeta {
         actor: "key:ak_1".into(),
         causation: Some(Uuid::new_v4()),
+        tenant: Some("acme".into()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     };
     let event = NewEvent::new("request.submitted", 7, &b"{\"text\":\"\xc3\xa4\"}"[..], &meta);

@@ -46,7 +46,7 @@ impl Rows {
         let meta = EventMeta {
             actor: "service:log-bench".to_owned(),
             causation: Some(self.key()),
-            traceparent: None,
+            ..EventMeta::default()
         };
         NewEvent::new(KIND, 1, data, &meta)
     }
