@@ -3,6 +3,7 @@
 mod actor;
 mod alias;
 mod category;
+mod correlation;
 mod fingerprint;
 mod idempotency_key;
 mod ids;
@@ -26,6 +27,7 @@ pub use self::{
     actor::{Actor, InvalidActor},
     alias::{Alias, AliasKind, AliasRef},
     category::{Category, CategorySet, EmptyCategorySet, UnknownCategory},
+    correlation::{Correlation, InvalidCorrelation},
     fingerprint::{FieldHash, Fingerprint},
     idempotency_key::{IdempotencyKey, InvalidIdempotencyKey},
     ids::{AttemptId, ContactId, InvalidId, MessageId, NumberId, PhoneNumberId, WabaId},

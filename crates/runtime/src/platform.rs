@@ -4,9 +4,10 @@ use crate::{
     config::{Check, Secret, Validate},
     shutdown::Shutdown,
     supervise::{Restart, Supervisor},
+    telemetry,
     tenants::{Directory, Tenant},
 };
-use assent_domain::values::{Alias, ContactId, IdempotencyKey, MessageId, WamidHash};
+use assent_domain::values::{Alias, AttemptId, ContactId, Correlation, IdempotencyKey, MessageId, WamidHash};
 use assent_event_store::{
     AliasHasher, ConnectError, Database, EventStore, Feeds, JetStream, JetStreamConfig, KeyPolicy, KeyRing, MasterKey,
     MasterKeys, Poker, ReadError, Relay, ShardId, Source, StoreConfig,
@@ -142,6 +143,17 @@ pub enum PlatformError {
     Read(#[from] ReadError),
 }
 
+/// Whose message a status of Meta's is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Correlated {
+    /// One of the tenant's.
+    Ours(Correlation),
+    /// One of ours, but not of this tenant: the callback must change nothing of it.
+    Foreign,
+    /// The text is not ours: somebody else sent the message with the same number.
+    Nothing,
+}
+
 /// What all services of a process stand on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Platform {
@@ -240,6 +252,38 @@ impl Platform {
     /// The look-up hash of one of Meta's message ids.
     pub fn wamid_hash(&self, wamid: &str) -> WamidHash {
         WamidHash(self.hasher.keyed_hash("wamid", &[wamid.as_bytes()]))
+    }
+
+    /// What goes to Meta with an attempt and comes back in its statuses, within the present trace.
+    pub fn correlation(&self, tenant: &str, message: MessageId, attempt: AttemptId) -> Correlation {
+        Correlation {
+            message,
+            attempt,
+            check: self.correlation_check(tenant, message, attempt),
+            traceparent: telemetry::current_traceparent(),
+        }
+    }
+
+    /// Whose message a status is about, by the text that came back with it.
+    pub fn correlated(&self, tenant: &str, text: &str) -> Correlated {
+        match text.parse::<Correlation>() {
+            Err(_) => Correlated::Nothing,
+            Ok(correlation) => {
+                let check = self.correlation_check(tenant, correlation.message, correlation.attempt);
+                if check == correlation.check {
+                    Correlated::Ours(correlation)
+                } else {
+                    Correlated::Foreign
+                }
+            }
+        }
+    }
+
+    fn correlation_check(&self, tenant: &str, message: MessageId, attempt: AttemptId) -> u64 {
+        let (message, attempt) = (message.uuid(), attempt.uuid());
+        let parts = [tenant.as_bytes(), message.as_bytes(), attempt.as_bytes()];
+        let hash = self.hasher.keyed_hash("correlation", &parts);
+        u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"))
     }
 
     /// Lets go of the database once everything that was accepted is written.

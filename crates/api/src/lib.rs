@@ -1,0 +1,1 @@
+//! The public contract and the domain, each in terms of the other.
