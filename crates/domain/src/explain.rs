@@ -3,8 +3,8 @@
 use crate::{
     events::{
         Accepted, AcceptedAs, AttemptEvent, AttemptRejected, Authorized, CancelReason, DecisionEvent, DecodeError,
-        DeferReason, DomainEvent, GaveUpBecause, GivenUp, LearnedFrom, ProviderEvent, ProviderStatus, Refused,
-        RequestEvent, RetryClass, Started, StatusReported, StreamCategory, Submitted, UnknownCause,
+        DeferReason, DomainEvent, GaveUpBecause, GivenUp, LearnedFrom, ProviderError, ProviderEvent, ProviderStatus,
+        Refused, RequestEvent, RetryClass, Started, StatusReported, StreamCategory, Submitted, UnknownCause,
     },
     gates::Evidence,
     values::Timestamp,
@@ -117,7 +117,8 @@ fn authorized(event: &Authorized) -> String {
     format!("It was authorized as a {} message{because}.", event.category)
 }
 
-fn evidence(evidence: &Evidence) -> String {
+/// What a gate found, as a clause in small letters.
+pub fn evidence(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Number {
             number,
@@ -236,6 +237,9 @@ fn rejected(event: &AttemptRejected) -> String {
         RetryClass::MayHaveBeenSent => "It may have been sent nevertheless.",
         RetryClass::Never => "It is not tried again.",
     };
+    if event.error == ProviderError::NOT_SENT {
+        return format!("It did not leave: there was no connection to Meta. {next}");
+    }
     format!("Meta rejected it with error {}. {next}", event.error.code)
 }
 

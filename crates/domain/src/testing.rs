@@ -89,7 +89,7 @@ pub(crate) fn accepted(attempt: AttemptId, second: i64) -> Accepted {
     Accepted {
         attempt,
         wamid_hash: WamidHash([7; 32]),
-        wamid: sealed(),
+        wamid: Some(sealed()),
         wa_id_alias: None,
         wa_id: None,
         user_id_alias: None,

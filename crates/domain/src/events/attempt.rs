@@ -70,8 +70,9 @@ pub struct Accepted {
     pub attempt: AttemptId,
     /// The keyed hash of Meta's id of the message.
     pub wamid_hash: WamidHash,
-    /// Meta's id of the message.
-    pub wamid: Sealed<Wamid>,
+    /// Meta's id of the message; absent where it was learned from a callback, of which only the hash is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wamid: Option<Sealed<Wamid>>,
     /// The keyed hash of the `wa_id` Meta resolved the recipient to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wa_id_alias: Option<AliasHash>,
@@ -100,6 +101,14 @@ pub struct ProviderError {
     /// Meta's sub-code, where it still sends one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcode: Option<i64>,
+}
+
+impl ProviderError {
+    /// Not Meta's: the call never left this machine, because there was no connection. Meta's codes are not negative.
+    pub const NOT_SENT: Self = Self {
+        code: -1_000,
+        subcode: None,
+    };
 }
 
 /// What an error allows.

@@ -77,10 +77,7 @@ impl FromStr for Correlation {
 fn uuid(text: &str) -> Result<Uuid, InvalidCorrelation> {
     // The one form that is written: `Uuid::try_parse` would take others too.
     let simple = text.len() == 32;
-    Uuid::try_parse(text)
-        .ok()
-        .filter(|_| simple)
-        .ok_or(InvalidCorrelation)
+    Uuid::try_parse(text).ok().filter(|_| simple).ok_or(InvalidCorrelation)
 }
 
 #[cfg(test)]

@@ -32,6 +32,21 @@ impl Checkpoint {
         self.to
     }
 
+    /// This step and those after it up to and with `last` as one, for readers that commit several batches at once. Both
+    /// must come from the same feed, with no rewind between them: a step that does not follow on is refused when it is committed.
+    #[must_use]
+    pub fn through(&self, last: &Self) -> Self {
+        Self {
+            from: self.from,
+            ..last.clone()
+        }
+    }
+
+    /// The position it starts from: everything up to and with it was done before.
+    pub fn start(&self) -> u64 {
+        self.from
+    }
+
     /// Moves the checkpoint in a transaction on Postgres.
     pub async fn commit_postgres(&self, transaction: &mut PgConnection) -> Result<(), FeedError> {
         let moved = sqlx::query(

@@ -129,6 +129,18 @@ impl Client {
             .await
     }
 
+    /// Like [`Client::send`], as part of a trace: the request carries the W3C `traceparent` header.
+    pub async fn send_traced(
+        &self,
+        phone_number_id: &str,
+        token: &Secret,
+        message: &OutgoingMessage,
+        traceparent: Option<&str>,
+    ) -> Result<SendAccepted, SendError> {
+        self.post(MessageRoute::Messages, phone_number_id, token, message, traceparent)
+            .await
+    }
+
     /// Like [`Client::send`], by the endpoint named.
     pub async fn send_by(
         &self,
@@ -137,18 +149,32 @@ impl Client {
         token: &Secret,
         message: &OutgoingMessage,
     ) -> Result<SendAccepted, SendError> {
+        self.post(route, phone_number_id, token, message, None).await
+    }
+
+    async fn post(
+        &self,
+        route: MessageRoute,
+        phone_number_id: &str,
+        token: &Secret,
+        message: &OutgoingMessage,
+        traceparent: Option<&str>,
+    ) -> Result<SendAccepted, SendError> {
         let endpoint = match route {
             MessageRoute::Messages => "messages",
             MessageRoute::MarketingMessages => "marketing_messages",
         };
         // Only a float that is no number can fail here, and `validate` refuses those.
         let body = serde_json::to_vec(message).map_err(|_| SendError::NotSent(NotSentReason::BadRequest))?;
-        let request = self
+        let mut request = self
             .http
             .post(self.url([phone_number_id, endpoint]))
             .bearer_auth(token.expose())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
+        }
         match exchange(request).await {
             Ok(answer) => judge(&answer),
             Err(Failure::NotSent(reason)) => Err(SendError::NotSent(reason)),

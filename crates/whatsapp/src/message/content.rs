@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::check::Checker;
+use super::check::{Checker, Invalid};
 use super::contacts::ContactCard;
 use super::interactive::Interactive;
 use super::media::{Audio, CaptionedMedia, Document, Media};
-use super::template::Template;
+use super::template::{Template, WrittenTemplate};
 use crate::limits;
 use crate::redact::redacted_debug;
 use crate::wamid::Wamid;
@@ -19,6 +19,8 @@ pub enum Content {
     Text(Text),
     /// An approved template.
     Template(Template),
+    /// An approved template that was checked and written before.
+    WrittenTemplate(WrittenTemplate),
     /// A picture.
     Image(CaptionedMedia),
     /// A video.
@@ -50,7 +52,7 @@ impl Content {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
-            Self::Template(_) => "template",
+            Self::Template(_) | Self::WrittenTemplate(_) => "template",
             Self::Image(_) => "image",
             Self::Video(_) => "video",
             Self::Audio(_) => "audio",
@@ -63,11 +65,19 @@ impl Content {
         }
     }
 
+    /// Checks the content by itself, as [`super::OutgoingMessage::validate`] does: the paths begin with its kind.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let mut checker = Checker::default();
+        checker.field(self.kind(), |checker| self.check(checker));
+        checker.finish()
+    }
+
     pub(super) fn serialize_payload<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let key = self.kind();
         match self {
             Self::Text(text) => map.serialize_entry(key, text),
             Self::Template(template) => map.serialize_entry(key, template),
+            Self::WrittenTemplate(template) => map.serialize_entry(key, template),
             Self::Image(media) | Self::Video(media) => map.serialize_entry(key, media),
             Self::Audio(audio) => map.serialize_entry(key, audio),
             Self::Document(document) => map.serialize_entry(key, document),
@@ -83,6 +93,7 @@ impl Content {
         match self {
             Self::Text(text) => text.check(checker),
             Self::Template(template) => template.check(checker),
+            Self::WrittenTemplate(template) => template.check(checker),
             Self::Image(media) | Self::Video(media) => media.check(checker),
             Self::Audio(audio) => audio.source.check(checker),
             Self::Document(document) => document.check(checker),

@@ -23,7 +23,7 @@ pub use interactive::{
 pub use media::{Audio, CaptionedMedia, Document, Media, MediaSource};
 pub use parameter::{Currency, DateTime, FlowAction, Parameter, ParameterValue, Product};
 pub use recipient::Recipient;
-pub use template::{ButtonKind, CarouselCard, Component, Template};
+pub use template::{ButtonKind, CarouselCard, Component, Template, WrittenTemplate};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

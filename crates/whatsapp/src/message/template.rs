@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::Value;
 
 use super::check::Checker;
 use super::parameter::{Parameter, ParameterValue, is_name_byte};
@@ -18,6 +19,17 @@ pub struct Template {
     pub language: String,
     /// What fills the variables; components without variables are left out.
     pub components: Vec<Component>,
+}
+
+/// A template whose components were checked and written before. They go out as they are.
+#[derive(Clone, PartialEq)]
+pub struct WrittenTemplate {
+    /// Lower-case name given at creation.
+    pub name: String,
+    /// Language code, for example `en_US`.
+    pub language: String,
+    /// The `components` array as [`Template`] writes it; empty or null if nothing has to be filled.
+    pub components: Value,
 }
 
 /// A part of the template that has something to fill.
@@ -81,6 +93,7 @@ redacted_debug!(
         language,
         components
     },
+    WrittenTemplate { name, language },
     CarouselCard { card_index, components },
 );
 
@@ -139,6 +152,39 @@ impl Serialize for Template {
             },
         )?;
         if !self.components.is_empty() {
+            map.serialize_entry("components", &self.components)?;
+        }
+        map.end()
+    }
+}
+
+impl WrittenTemplate {
+    pub(super) fn check(&self, checker: &mut Checker) {
+        check_name(&self.name, checker);
+        checker.field("language", |checker| {
+            if !is_language(&self.language) {
+                checker.problem_at("code", "not a language code", "a code such as en, en_US or zh_CN");
+            }
+        });
+    }
+}
+
+impl Serialize for WrittenTemplate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry(
+            "language",
+            &Language {
+                policy: "deterministic",
+                code: &self.language,
+            },
+        )?;
+        if self
+            .components
+            .as_array()
+            .is_some_and(|components| !components.is_empty())
+        {
             map.serialize_entry("components", &self.components)?;
         }
         map.end()
