@@ -56,6 +56,7 @@ fn the_contract_has_the_services_and_methods_it_promises() {
         "ConsentService.RecordOptOut",
         "ConsentService.GetContact",
         "ConsentService.CheckMessage",
+        "ConsentService.EraseContact",
         "NumberService.GetNumber",
         "NumberService.ListNumbers",
         "NumberService.GetNumberHistory",

@@ -54,6 +54,8 @@ pub enum ErrorCode {
     IdempotencyKeyReused,
     /// A gate refused the message.
     MessageRefused,
+    /// The person withdrew, and what was to be recorded does not bring them back.
+    ConsentWithdrawn,
     /// The message was already handed over or has ended.
     TooLate,
     /// What was to be changed changed meanwhile.
@@ -76,7 +78,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::BodyTooLarge,
         Self::ApiKeyMissing,
@@ -90,6 +92,7 @@ impl ErrorCode {
         Self::SuppressionUnknown,
         Self::IdempotencyKeyReused,
         Self::MessageRefused,
+        Self::ConsentWithdrawn,
         Self::TooLate,
         Self::Conflict,
         Self::SubscriberTooSlow,
@@ -189,6 +192,13 @@ impl ErrorCode {
                 422,
                 Never,
                 "the message was refused",
+            ),
+            Self::ConsentWithdrawn => (
+                "CONSENT_WITHDRAWN",
+                Code::FailedPrecondition,
+                409,
+                Never,
+                "the person withdrew",
             ),
             Self::TooLate => (
                 "TOO_LATE",

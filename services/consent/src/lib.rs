@@ -1,0 +1,1 @@
+//! Who may be written to about what: keeps consent, and decides every request.
