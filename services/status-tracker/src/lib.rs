@@ -1,0 +1,51 @@
+//! The status-tracker: what numbers, templates and accounts are good for, who is not worth writing to, and what became of
+//! every message.
+//!
+//! It owns the streams `number`, `template`, `account` and `suppression`, and runs three kinds of work:
+//!
+//! - `observe` asks Meta about every number and template, at intervals and after a callback, and records what changed.
+//! - deciders draw conclusions about people from statuses. Each has a checkpoint of its own and appends with the version
+//!   that it decided on: a batch that is handled again changes nothing.
+//! - projections, which never append.
+//!
+//! Several processes may run it: durable feeds have one active reader for each shard, and the others take over.
+
+mod config;
+mod metrics;
+mod observe;
+
+pub use config::Config;
+
+use anyhow::Context as _;
+use assent_domain::values::{Actor, Term};
+use assent_runtime::{
+    host::Host,
+    supervise::{Backoff, Restart},
+};
+use std::sync::Arc;
+
+/// Who acts when the status-tracker appends by itself.
+pub(crate) fn actor() -> Actor {
+    Actor::Service(Term::from_provider("status-tracker"))
+}
+
+/// Starts the status-tracker's tasks on a host and adds its services to the port for callers.
+pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
+    let config = Arc::new(config.clone());
+    let meta = assent_whatsapp::client::Client::try_new(&config.meta).context("the client for Meta")?;
+    for shard in host.platform.store.shards() {
+        let observer = observe::Observing {
+            platform: host.platform.clone(),
+            meta: meta.clone(),
+            config: config.clone(),
+            shard,
+            readiness: host.readiness.condition("tracker-observations"),
+        };
+        let shutdown = host.supervisor.shutdown().clone();
+        host.supervisor
+            .spawn("tracker-observations", Restart::After(Backoff::default()), move || {
+                observe::run(observer.clone(), shutdown.clone())
+            });
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! The status-tracker on SQLite and a direct feed, with the simulator in the same process.
+
+mod suite {
+    mod observing;
+    mod support;
+}
