@@ -103,6 +103,26 @@ pub const KEY_CACHE_KEYS_MAX: usize = 65_536;
 /// Most keys, or aliases, that one statement to the key table names. More go in several.
 pub const KEYS_STATEMENT_MAX: usize = 1_000;
 
+/// Callers that may wait for the key table before `obtain` and `load` themselves wait.
+pub const KEYS_CALLERS_MAX: usize = 16_384;
+
+/// How long one statement to the key table may take before all who share it are told that it did not answer.
+pub const KEYS_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A statement with this many keys is worth its round trip and does not wait for more.
+pub const KEYS_STATEMENT_WORTHWHILE: usize = 64;
+
+/// Shortest time between the starts of two statements to the key table while it is busy: the most that waiting for
+/// company adds. A statement costs about as much as twenty keys in it.
+pub const KEYS_SPACING: Duration = Duration::from_millis(5);
+
+/// Callers are counted for so long to tell whether the key table is busy.
+pub const KEYS_RATE_WINDOW: Duration = Duration::from_millis(50);
+
+/// Callers within [`KEYS_RATE_WINDOW`] from which the key table counts as busy: 600 a second. Below, each statement goes
+/// at once.
+pub const KEYS_BUSY_CALLERS_MIN: usize = 30;
+
 /// How often keys are made again that somebody destroys in the very moment.
 pub const OBTAIN_ATTEMPTS_MAX: usize = 3;
 

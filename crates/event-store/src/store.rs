@@ -19,6 +19,7 @@ use crate::{
     chain::{Verified, Verifier},
     committer,
     event::{RecordedEvent, ShardId, StreamId},
+    keys::AliasHasher,
     limits,
     read::ReadError,
     schema,
@@ -141,6 +142,11 @@ pub enum ConnectError {
         /// What was asked for.
         asked: u16,
     },
+    /// The look-up hashes of the store were made with another key than the one configured.
+    #[error(
+        "this store was written with another keys.hash; configure that one: with any other nobody is recognised, opt-outs included"
+    )]
+    OtherHasher,
     /// Anything else that the database said.
     #[error("the database refused: {reason}")]
     Refused {
@@ -259,6 +265,18 @@ impl EventStore {
         })
     }
 
+    /// Refuses a hasher whose key is not the one that this store's look-up hashes were made with. The first that asks
+    /// decides; the store keeps a short keyed hash by which it knows the key again.
+    pub async fn check_hasher(&self, hasher: &AliasHasher) -> Result<(), ConnectError> {
+        let check = hasher.check_value();
+        let kept = self.inner.adapter.hasher_check(&check).await?;
+        if kept[..] == check[..] {
+            Ok(())
+        } else {
+            Err(ConnectError::OtherHasher)
+        }
+    }
+
     /// The store's own id; differs between databases, and stays when one is restored.
     pub fn store_id(&self) -> Uuid {
         self.inner.store_id
@@ -372,7 +390,12 @@ impl EventStore {
     ) -> Result<HashMap<Uuid, Vec<RecordedEvent>>, ReadError> {
         self.check_shard(shard)?;
         let events = self.inner.adapter.read_keys(shard, keys).await?;
-        Ok(group_by(events, |event| event.stream.key))
+        let mut timelines = group_by(events, |event| event.stream.key);
+        for events in timelines.values_mut() {
+            // They came stream by stream.
+            events.sort_unstable_by_key(|event| event.position);
+        }
+        Ok(timelines)
     }
 
     /// Recomputes every hash of a shard and compares it with the chain.

@@ -186,6 +186,7 @@ impl Platform {
             EventStore::migrate(&store_config).await?;
         }
         let store = EventStore::connect(&store_config).await?;
+        store.check_hasher(&hasher).await?;
         let jetstream = match &config.nats {
             Some(nats) => Some(nats.connect().await?),
             None => None,

@@ -12,6 +12,7 @@ use crate::{
     committer::plan::{Findings, Flush, Found},
     event::{RecordedEvent, ShardId, StreamId},
     read::ReadError,
+    store::ConnectError,
 };
 
 /// A database. An enum and not a trait object: there are two, and `match` keeps the calls static.
@@ -89,6 +90,10 @@ impl Adapter {
 
     pub(crate) async fn read_keys(&self, shard: ShardId, keys: &[Uuid]) -> Result<Vec<RecordedEvent>, ReadError> {
         either!(self, adapter => adapter.read_keys(shard, keys).await)
+    }
+
+    pub(crate) async fn hasher_check(&self, check: &[u8]) -> Result<Vec<u8>, ConnectError> {
+        either!(self, adapter => adapter.hasher_check(check).await)
     }
 
     pub(crate) async fn chain(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<ChainRow>, ReadError> {

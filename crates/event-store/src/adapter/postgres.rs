@@ -190,17 +190,33 @@ impl Postgres {
     }
 
     pub(crate) async fn read_keys(&self, shard: ShardId, keys: &[Uuid]) -> Result<Vec<RecordedEvent>, ReadError> {
+        // In the order of the index, so that no other will do: in the order of positions, the planner of a small table
+        // would read the whole shard for each key, and keep to that when the table is large.
         let rows = sqlx::query(
             "select e.position, e.stream, e.category, e.version, e.event_id, e.type, e.schema_version, e.recorded_at,
                     e.data, e.meta
              from unnest($2::uuid[]) s (key) cross join lateral (
-                 select * from assent_log.events where shard = $1 and stream = s.key order by position offset 0) e",
+                 select * from assent_log.events where shard = $1 and stream = s.key
+                 order by category, version offset 0) e",
         )
         .bind(shard.0 as i16)
         .bind(keys)
         .fetch_all(&self.pool)
         .await?;
         decode(shard, &rows)
+    }
+
+    /// Keeps `check` if the store has none yet, and gives what it has.
+    pub(crate) async fn hasher_check(&self, check: &[u8]) -> Result<Vec<u8>, ConnectError> {
+        sqlx::query("update assent_log.store set hasher_check = $1 where hasher_check is null")
+            .bind(check)
+            .execute(&self.pool)
+            .await
+            .map_err(ConnectError::from_sqlx)?;
+        sqlx::query_scalar("select hasher_check from assent_log.store")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(ConnectError::from_sqlx)
     }
 
     pub(crate) async fn chain(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<ChainRow>, ReadError> {

@@ -220,13 +220,30 @@ impl Sqlite {
             "select e.position, e.stream, e.category, e.version, e.event_id, e.type, e.schema_version, e.recorded_at,
                     e.data, e.meta
              from json_each(?2) s cross join events e on e.shard = ?1 and e.stream = unhex(s.value)
-             order by s.key, e.position",
+             order by s.key",
         )
         .bind(shard.0)
         .bind(serde_json::to_string(&keys).expect("strings serialize"))
         .fetch_all(&self.log)
         .await?;
         decode(shard, &rows)
+    }
+
+    /// Keeps `check` if the store has none yet, and gives what it has.
+    pub(crate) async fn hasher_check(&self, check: &[u8]) -> Result<Vec<u8>, ConnectError> {
+        let mut writer = self.writer().await.map_err(ConnectError::from_sqlx)?;
+        let kept = async {
+            sqlx::query("update store set hasher_check = ?1 where hasher_check is null")
+                .bind(check)
+                .execute(&mut writer.connection)
+                .await?;
+            sqlx::query_scalar("select hasher_check from store")
+                .fetch_one(&mut writer.connection)
+                .await
+        }
+        .await;
+        writer.done(kept.is_ok());
+        kept.map_err(ConnectError::from_sqlx)
     }
 
     pub(crate) async fn chain(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<ChainRow>, ReadError> {

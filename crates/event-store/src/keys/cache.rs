@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use assent_sealed::{AliasHash, KeyClass, KeyId};
 
-use super::DataKey;
+use super::{DataKey, policy::Period};
 use crate::limits;
 
 /// What a key is obtained by.
@@ -15,7 +16,7 @@ use crate::limits;
 pub(crate) struct Slot {
     pub(crate) alias: AliasHash,
     pub(crate) class: KeyClass,
-    pub(crate) period: String,
+    pub(crate) period: Arc<Period>,
 }
 
 /// Keys by id and by slot, each for a fixed time after it was read from the key table.
@@ -116,10 +117,11 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
     use uuid::Uuid;
 
     use super::*;
-    use crate::keys::secret;
+    use crate::keys::{KeyPolicy, secret};
 
     const TTL: Duration = Duration::from_secs(10);
 
@@ -131,7 +133,7 @@ mod tests {
         Slot {
             alias: AliasHash([alias; 32]),
             class: KeyClass::Identity,
-            period: String::new(),
+            period: Arc::new(KeyPolicy::default().period(KeyClass::Identity, OffsetDateTime::UNIX_EPOCH)),
         }
     }
 

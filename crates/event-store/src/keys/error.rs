@@ -1,13 +1,15 @@
 //! Why keys could not be had or a value not opened.
 
+use std::sync::Arc;
+
 use assent_sealed::KeyId;
 
 /// Why a value could not be sealed or opened. A key that is gone is not among them: what it sealed reads as erased.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum KeyError {
-    /// The key table did not answer. Try again.
+    /// The key table did not answer. Try again. Shared by all who had asked in one round trip.
     #[error("the key table did not answer")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// A data key is wrapped by a master key that is not configured.
     #[error("a data key is wrapped by master key {master:?}, which is not configured; add it to the older master keys")]
     UnknownMaster {
@@ -66,5 +68,11 @@ impl KeyError {
             | Self::WrongShape { .. }
             | Self::NotJson { .. } => false,
         }
+    }
+}
+
+impl From<sqlx::Error> for KeyError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(Arc::new(error))
     }
 }

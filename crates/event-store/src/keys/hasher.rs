@@ -14,7 +14,11 @@ enum Use {
     Alias = 1,
     KeyedHash = 2,
     StreamKey = 3,
+    Check = 4,
 }
+
+/// Bytes of the hash by which a store knows the key again: enough to tell keys apart, and no help in finding one.
+const CHECK_BYTES: usize = 8;
 
 /// Makes keyed hashes (HMAC-SHA-256). Its key is a secret of its own: with it, and only with it, somebody can try all
 /// phone numbers. The key must never change, or nobody known so far would be recognised, their opt-outs included.
@@ -48,6 +52,14 @@ impl AliasHasher {
     pub fn stream_key(&self, label: &str, parts: &[&[u8]]) -> Uuid {
         let hash = self.hash(Use::StreamKey, label, parts);
         Builder::from_custom_bytes(hash[..16].try_into().expect("a hash has 32 bytes")).into_uuid()
+    }
+
+    /// The same for the same key, for ever.
+    pub(crate) fn check_value(&self) -> [u8; CHECK_BYTES] {
+        *self
+            .hash(Use::Check, "store", &[])
+            .first_chunk()
+            .expect("a hash has 32 bytes")
     }
 
     fn hash(&self, purpose: Use, label: &str, parts: &[&[u8]]) -> [u8; 32] {

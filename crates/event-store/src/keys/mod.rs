@@ -3,7 +3,8 @@
 //! The log keeps everything for ever, so a person is forgotten by destroying keys. Follow a value through the files:
 //!
 //! 1. [`AliasHasher`] turns an alias (a phone number) into the keyed hash that stands for it everywhere.
-//! 2. [`KeyRing::obtain`] finds or makes the data keys of many aliases in one round trip. [`KeyPolicy`] says for how
+//! 2. [`KeyRing::obtain`] finds or makes the data keys of many aliases in one round trip, which callers who come at the
+//!    same time share. [`KeyPolicy`] says for how
 //!    long: a key belongs to an alias, a [`KeyClass`](assent_sealed::KeyClass) and a period, and expires a fixed time
 //!    after its period ends, so that what is sealed last is kept as long as was promised.
 //! 3. [`DataKey::seal`] encrypts: AES-256-GCM, a random nonce, bound to the key's id and to a context label.
@@ -39,6 +40,7 @@
 mod cache;
 mod data_key;
 mod error;
+mod gather;
 mod hasher;
 mod master;
 mod policy;

@@ -81,7 +81,7 @@ impl Default for KeyPolicy {
 }
 
 /// When a key seals and how long it opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Period {
     pub(crate) name: String,
     pub(crate) expires_at: Option<OffsetDateTime>,

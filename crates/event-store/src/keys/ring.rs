@@ -1,7 +1,7 @@
 //! The keys of a store: obtaining, loading, destroying, rotating.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -15,20 +15,27 @@ use uuid::Uuid;
 use super::{
     DataKey, KeyError, KeyPolicy, MasterKeys,
     cache::{Cache, Slot},
+    gather::Gatherer,
     policy::Period,
-    secret,
-    table::{Candidate, KeyRow, KeyTable, Rewrapped},
+    secret::{self, Secret},
+    table::{Candidate, KeyRow, KeyTable, Obtained, Rewrapped},
 };
 use crate::{EventStore, limits};
 
-/// The data keys of a store, and the master keys that unwrap them. Cheap to clone; all clones share the cache.
+/// The data keys of a store, and the master keys that unwrap them. Cheap to clone; all clones share the cache and the
+/// round trips.
 #[derive(Clone)]
 pub struct KeyRing {
     table: KeyTable,
     masters: MasterKeys,
     policy: KeyPolicy,
     cache: Arc<Mutex<Cache>>,
+    obtaining: Gatherer<Slot, Answer>,
+    loading: Gatherer<KeyId, Answer>,
 }
+
+/// A key, if there is one. What is wrong with one key is no matter of those who asked for others.
+type Answer = Result<Option<DataKey>, KeyError>;
 
 /// A destruction to be repeated on a restored key table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +60,8 @@ impl KeyRing {
             masters,
             policy,
             cache,
+            obtaining: Gatherer::new(),
+            loading: Gatherer::new(),
         }
     }
 
@@ -65,40 +74,50 @@ impl KeyRing {
     }
 
     /// The keys to seal with at `now`, in the order of `wanted`; made where there are none. One round trip for every
-    /// [`KEYS_STATEMENT_MAX`](limits::KEYS_STATEMENT_MAX) that are not remembered. Whoever asks for the same alias,
-    /// class and period gets the same key, in any process.
+    /// [`KEYS_STATEMENT_MAX`](limits::KEYS_STATEMENT_MAX) that are not remembered, shared with others who ask at the same
+    /// time. Whoever asks for the same alias, class and period gets the same key, in any process.
     pub async fn obtain(
         &self,
         wanted: &[(AliasHash, KeyClass)],
         now: OffsetDateTime,
     ) -> Result<Vec<DataKey>, KeyError> {
-        let periods = KeyClass::ALL.map(|class| self.policy.period(class, now));
-        let period = |class: KeyClass| &periods[KeyClass::ALL.iter().position(|one| *one == class).unwrap_or(0)];
-        let slot = |alias: AliasHash, class| Slot {
-            alias,
-            class,
-            period: period(class).name.clone(),
-        };
-        let slots: Vec<Slot> = wanted.iter().map(|(alias, class)| slot(*alias, *class)).collect();
-
+        let slots = self.slots(wanted, now);
         let mut found: HashMap<&Slot, DataKey> = HashMap::with_capacity(slots.len());
         for _ in 0..limits::OBTAIN_ATTEMPTS_MAX {
             let missing = self.find_cached(&slots, &mut found, now);
             if missing.is_empty() {
-                let key = |slot| found.get(slot).cloned().expect("nothing is missing");
-                return Ok(slots.iter().map(key).collect());
+                break;
             }
             for missing in missing.chunks(limits::KEYS_STATEMENT_MAX) {
-                self.obtain_missing(missing, period, &mut found, now).await?;
+                let ring = self.clone();
+                let round_trip = move |slots, at| ring.clone().find_or_make(slots, at);
+                let asked = missing.iter().copied().cloned().collect();
+                let answers = self.obtaining.ask(asked, now, round_trip).await?;
+                for (slot, answer) in missing.iter().zip(answers) {
+                    found.extend(answer?.map(|key| (*slot, key)));
+                }
             }
         }
-        // The last attempt may have completed the set.
-        if slots.iter().all(|slot| found.contains_key(slot)) {
-            return Ok(slots.iter().map(|slot| found[slot].clone()).collect());
-        }
-        Err(KeyError::Contended {
+        let keys: Option<Vec<DataKey>> = slots.iter().map(|slot| found.get(slot).cloned()).collect();
+        keys.ok_or(KeyError::Contended {
             attempts: limits::OBTAIN_ATTEMPTS_MAX,
         })
+    }
+
+    fn slots(&self, wanted: &[(AliasHash, KeyClass)], now: OffsetDateTime) -> Vec<Slot> {
+        let mut periods: Vec<(KeyClass, Arc<Period>)> = Vec::new();
+        let slot = |&(alias, class): &(AliasHash, KeyClass)| {
+            let known = periods.iter().find(|(one, _)| *one == class);
+            let period = if let Some((_, period)) = known {
+                period.clone()
+            } else {
+                let period = Arc::new(self.policy.period(class, now));
+                periods.push((class, period.clone()));
+                period
+            };
+            Slot { alias, class, period }
+        };
+        wanted.iter().map(slot).collect()
     }
 
     /// Adds what is remembered to `found` and returns the rest, sorted and each once.
@@ -126,36 +145,31 @@ impl KeyRing {
         missing
     }
 
-    async fn obtain_missing<'a, 'p>(
-        &self,
-        missing: &[&'a Slot],
-        period: impl Fn(KeyClass) -> &'p Period,
-        found: &mut HashMap<&'a Slot, DataKey>,
-        now: OffsetDateTime,
-    ) -> Result<(), KeyError> {
-        let candidates: Vec<Candidate<'_>> = missing
-            .iter()
-            .map(|slot| {
-                // Version 7: keys of one time lie side by side in the index that every append looks into.
-                let key = KeyId(Uuid::now_v7());
-                let wrapped = self.masters.wrap(key, &secret::random());
-                Candidate {
-                    slot,
-                    expires_at: period(slot.class).expires_at,
-                    key,
-                    wrapped,
-                }
-            })
-            .collect();
+    /// One round trip for whoever asked; `slots` are sorted and each is there once.
+    async fn find_or_make(self, slots: Vec<Slot>, now: OffsetDateTime) -> Result<Vec<Answer>, KeyError> {
+        count_statement("obtain", slots.len());
+        let secrets: Vec<Secret> = slots.iter().map(|_| secret::random()).collect();
+        let candidate = |(slot, secret)| {
+            // Version 7: keys of one time lie side by side in the index that every append looks into.
+            let key = KeyId(Uuid::now_v7());
+            let wrapped = self.masters.wrap(key, secret);
+            Candidate { slot, key, wrapped }
+        };
+        let candidates: Vec<Candidate<'_>> = slots.iter().zip(&secrets).map(candidate).collect();
         let (epoch, read_at) = (self.cache().epoch(), Instant::now());
-        let rows = self.table.obtain(&candidates, self.masters.current_id(), now).await?;
-        for (slot, row) in missing.iter().zip(rows) {
-            let Some(row) = row else { continue };
-            let key = self.unwrap(&row)?;
-            self.cache().put(epoch, &key, Some((*slot).clone()), read_at);
-            found.insert(slot, key);
-        }
-        Ok(())
+        let obtained = self.table.obtain(&candidates, self.masters.current_id(), now).await?;
+        let ids: Vec<KeyId> = candidates.iter().map(|candidate| candidate.key).collect();
+        let key = |((id, secret), (slot, obtained)): ((KeyId, Secret), (&Slot, Obtained))| {
+            let key = match obtained {
+                Obtained::Made => DataKey::new(id, slot.period.expires_at, secret),
+                Obtained::Found(row) => self.unwrap(&row)?,
+                Obtained::Gone => return Ok(None),
+            };
+            self.cache().put(epoch, &key, Some(slot.clone()), read_at);
+            Ok(Some(key))
+        };
+        let made = ids.into_iter().zip(secrets);
+        Ok(made.zip(slots.iter().zip(obtained)).map(key).collect())
     }
 
     fn unwrap(&self, row: &KeyRow) -> Result<DataKey, KeyError> {
@@ -164,14 +178,15 @@ impl KeyRing {
     }
 
     /// The living ones of `keys`, to open values of any types with. One query for every
-    /// [`KEYS_STATEMENT_MAX`](limits::KEYS_STATEMENT_MAX) that are not remembered.
+    /// [`KEYS_STATEMENT_MAX`](limits::KEYS_STATEMENT_MAX) that are not remembered, shared with others who ask at the same
+    /// time.
     pub async fn load(
         &self,
         keys: impl IntoIterator<Item = KeyId>,
         now: OffsetDateTime,
     ) -> Result<LoadedKeys, KeyError> {
         let mut loaded = HashMap::new();
-        let mut missing = HashSet::new();
+        let mut missing = BTreeSet::new();
         {
             let cache = self.cache();
             let instant = Instant::now();
@@ -184,15 +199,29 @@ impl KeyRing {
         }
         let missing: Vec<KeyId> = missing.into_iter().collect();
         for missing in missing.chunks(limits::KEYS_STATEMENT_MAX) {
-            let (epoch, read_at) = (self.cache().epoch(), Instant::now());
-            for row in self.table.load(missing).await? {
-                let key = self.unwrap(&row)?;
-                self.cache().put(epoch, &key, None, read_at);
-                loaded.insert(row.key, key);
+            let ring = self.clone();
+            let round_trip = move |keys, _at| ring.clone().find(keys);
+            for answer in self.loading.ask(missing.to_vec(), now, round_trip).await? {
+                loaded.extend(answer?.map(|key| (key.id(), key)));
             }
         }
         loaded.retain(|_, key| key.is_alive(now));
         Ok(LoadedKeys { keys: loaded })
+    }
+
+    /// One round trip for whoever asked.
+    async fn find(self, keys: Vec<KeyId>) -> Result<Vec<Answer>, KeyError> {
+        count_statement("load", keys.len());
+        let (epoch, read_at) = (self.cache().epoch(), Instant::now());
+        let rows = self.table.load(&keys).await?;
+        let mut rows: HashMap<KeyId, KeyRow> = rows.into_iter().map(|row| (row.key, row)).collect();
+        let key = |id: KeyId| {
+            let Some(row) = rows.remove(&id) else { return Ok(None) };
+            let key = self.unwrap(&row)?;
+            self.cache().put(epoch, &key, None, read_at);
+            Ok(Some(key))
+        };
+        Ok(keys.into_iter().map(key).collect())
     }
 
     /// Opens many values of one type that were sealed as `context`, in their order.
@@ -307,6 +336,12 @@ impl KeyRing {
     }
 }
 
+/// One statement, and how many keys it names.
+fn count_statement(what: &'static str, keys: usize) {
+    metrics::counter!("assent_keys_statements_total", "what" => what).increment(1);
+    metrics::counter!("assent_keys_asked_total", "what" => what).increment(keys as u64);
+}
+
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing")
@@ -322,6 +357,11 @@ pub struct LoadedKeys {
 }
 
 impl LoadedKeys {
+    /// A key, to seal with what belongs to the same alias, class and period as a value that was read. `None` when it is gone.
+    pub fn key(&self, id: KeyId) -> Option<&DataKey> {
+        self.keys.get(&id)
+    }
+
     /// Opens a value that was sealed as `context`. Without its key, because that was destroyed, has expired or was not
     /// asked for, the value is erased. A value that does not belong to its key is an error.
     pub fn open<T: DeserializeOwned>(&self, sealed: &Sealed<T>, context: &str) -> Result<Opened<T>, KeyError> {

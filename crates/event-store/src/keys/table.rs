@@ -22,9 +22,19 @@ pub(crate) struct KeyRow {
 #[derive(Debug)]
 pub(crate) struct Candidate<'a> {
     pub(crate) slot: &'a Slot,
-    pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) key: KeyId,
     pub(crate) wrapped: Vec<u8>,
+}
+
+/// What became of a candidate.
+#[derive(Debug)]
+pub(crate) enum Obtained {
+    /// It is now the key of its slot.
+    Made,
+    /// The slot had a key.
+    Found(KeyRow),
+    /// The slot's key was destroyed in that moment.
+    Gone,
 }
 
 /// A key wrapped anew.
@@ -60,14 +70,13 @@ impl KeyTable {
         &self.store
     }
 
-    /// The key of each candidate's slot, made if there is none; nothing where it was destroyed in that moment.
-    /// Candidates are sorted by slot.
+    /// The key of each candidate's slot, made if there is none. Candidates are sorted by slot.
     pub(crate) async fn obtain(
         &self,
         candidates: &[Candidate<'_>],
         master: &str,
         now: OffsetDateTime,
-    ) -> Result<Vec<Option<KeyRow>>, sqlx::Error> {
+    ) -> Result<Vec<Obtained>, sqlx::Error> {
         either!(self,
             adapter => postgres::obtain(&adapter.pool, candidates, master, now),
             adapter => sqlite::obtain(adapter, candidates, master, now))

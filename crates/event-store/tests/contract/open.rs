@@ -1,6 +1,6 @@
 //! Opening a store: every way it can be wrong has its own answer.
 
-use assent_event_store::{ConnectError, Database, EventStore, StoreConfig};
+use assent_event_store::{AliasHasher, ConnectError, Database, EventStore, StoreConfig, generate_secret};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::stores::{SHARD, TestStore, new_database, new_stream, postgres_server, put, with_database};
@@ -11,6 +11,7 @@ crate::contract!(
     a_newer_format_is_refused,
     a_foreign_schema_is_refused,
     another_number_of_shards_is_refused,
+    another_key_of_the_look_up_hashes_is_refused,
 );
 
 async fn migrating_again_changes_nothing(store: TestStore) {
@@ -76,6 +77,22 @@ async fn another_number_of_shards_is_refused(store: TestStore) {
     };
     let error = EventStore::connect(&config).await.unwrap_err();
     assert!(matches!(error, ConnectError::WrongShards { asked: 7, .. }), "{error}");
+}
+
+async fn another_key_of_the_look_up_hashes_is_refused(store: TestStore) {
+    let hasher = || AliasHasher::try_new(&generate_secret()).unwrap();
+    let (ours, other) = (hasher(), hasher());
+    // Two processes that start at once: whoever comes second is told.
+    let (one, two) = (store.again().await, store.again().await);
+    let (one, two) = tokio::join!(one.check_hasher(&ours), two.check_hasher(&other));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    let (kept, refused) = if one.is_ok() { (ours, other) } else { (other, ours) };
+    store.check_hasher(&kept).await.unwrap();
+    EventStore::migrate(&store.config).await.unwrap();
+    store.again().await.check_hasher(&kept).await.unwrap();
+    let error = store.again().await.check_hasher(&refused).await.unwrap_err();
+    assert!(matches!(error, ConnectError::OtherHasher), "{error}");
+    assert!(error.to_string().contains("written with another keys.hash"));
 }
 
 #[tokio::test]

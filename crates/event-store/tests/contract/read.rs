@@ -1,5 +1,7 @@
 //! Reading what was written.
 
+use std::time::{Duration, Instant};
+
 use assent_event_store::{Append, EventMeta, Expected, NewEvent, ReadError, ShardId, StreamId};
 use uuid::Uuid;
 
@@ -132,4 +134,48 @@ async fn the_log_refuses_change(store: TestStore) {
                 .contains("append-only")
         );
     }
+}
+
+/// The planner must not take the shard for the stream, whatever it knows of the log: its plans are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_streams_never_reads_the_shard_whatever_the_statistics_say() {
+    const EVENTS: usize = 1_500;
+    const KEYS: usize = 20;
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let Some(store) = TestStore::postgres().await else {
+        return;
+    };
+    // All events are of one stream, and the planner is told so.
+    put(&store, &new_stream(), Expected::Any, EVENTS).await;
+    store.execute("vacuum analyze events").await.unwrap();
+    let others: Vec<StreamId> = (0..KEYS).map(|_| new_stream()).collect();
+    for other in &others {
+        put(&store, other, Expected::NoStream, 1).await;
+    }
+    let reader = store.again().await;
+    let tuples = async |index: &'static str| -> i64 {
+        sqlx::query_scalar(
+            "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes where indexrelname = $1",
+        )
+        .bind(index)
+        .fetch_one(store.postgres().unwrap())
+        .await
+        .unwrap()
+    };
+    let (whole, started) = (tuples("events_pkey").await, Instant::now());
+    let before = tuples("events_streams_key").await;
+    let keys: Vec<Uuid> = others.iter().map(|stream| stream.key).collect();
+    assert_eq!(reader.read_keys(SHARD, &keys).await.unwrap().len(), KEYS);
+    assert_eq!(reader.read_streams(SHARD, &others).await.unwrap().len(), KEYS);
+    reader.close().await;
+    // The server counts when a connection rests or closes, both indexes at once.
+    while tuples("events_streams_key").await < before + 2 * KEYS as i64 {
+        assert!(started.elapsed() < PATIENCE, "the streams were not looked up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let read = tuples("events_pkey").await - whole;
+    assert!(
+        read < EVENTS as i64,
+        "{read} index entries of the shard for {KEYS} streams"
+    );
 }

@@ -5,6 +5,7 @@
 mod files;
 mod race;
 mod statements;
+mod together;
 mod world;
 
 use std::{
@@ -26,6 +27,12 @@ use time::OffsetDateTime;
 use race::{
     an_append_never_succeeds_with_a_key_destroyed_before_its_commit,
     an_append_never_succeeds_with_a_key_that_expired_and_was_deleted,
+};
+use together::{
+    a_caller_after_a_destruction_never_gets_the_destroyed_key,
+    a_key_that_cannot_be_unwrapped_is_the_error_of_those_who_want_it,
+    callers_at_once_get_the_key_of_their_own_slot_and_those_of_one_slot_the_same, callers_that_go_away_harm_nobody,
+    without_a_database_every_caller_is_told,
 };
 use world::{PHONE, TEXT, World, alias, contact, event, master, masters, now};
 
@@ -57,6 +64,11 @@ on_both_databases!(
     a_rotation_that_was_cut_short_goes_on,
     a_missing_master_key_is_named,
     after_a_restore_destructions_are_replayed_and_later_keys_stay,
+    callers_at_once_get_the_key_of_their_own_slot_and_those_of_one_slot_the_same,
+    callers_that_go_away_harm_nobody,
+    a_key_that_cannot_be_unwrapped_is_the_error_of_those_who_want_it,
+    without_a_database_every_caller_is_told,
+    a_caller_after_a_destruction_never_gets_the_destroyed_key,
 );
 
 async fn what_is_sealed_and_appended_reads_back_in_another_process(world: World) {

@@ -36,6 +36,37 @@ impl tracing::Subscriber for Counting {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_callers_at_once_share_their_statements() {
+    const CALLERS: u64 = 500;
+    let test = |world: World| async move {
+        let ring = world.ring();
+        let statements = Arc::new(Statements::default());
+        let callers = (0..CALLERS).map(|caller| {
+            let ring = ring.clone();
+            let ask = async move { ring.obtain(&[(alias(caller), KeyClass::Content)], now()).await };
+            tokio::spawn(ask.with_subscriber(Counting(statements.clone())))
+        });
+        let mut ids = Vec::new();
+        for caller in futures::future::join_all(callers).await {
+            ids.push(caller.unwrap().unwrap()[0].id());
+        }
+        assert!((1..CALLERS / 5).contains(&statements.0.load(Ordering::SeqCst)));
+
+        let (ring, statements) = (world.ring(), Arc::new(Statements::default()));
+        let callers = ids.into_iter().map(|id| {
+            let ring = ring.clone();
+            let ask = async move { ring.load([id], now()).await };
+            tokio::spawn(ask.with_subscriber(Counting(statements.clone())))
+        });
+        for caller in futures::future::join_all(callers).await {
+            caller.unwrap().unwrap();
+        }
+        assert!((1..CALLERS / 5).contains(&statements.0.load(Ordering::SeqCst)));
+    };
+    on_postgres(test).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn obtaining_and_loading_500_keys_is_one_statement_each_in_postgres() {
     let test = |world: World| async move {
         let wanted: Vec<_> = (0..500)

@@ -1,31 +1,28 @@
 //! The key table in Postgres: schema `assent_keys`, whose functions do the work in one round trip each.
 
+use std::collections::HashSet;
+
 use assent_sealed::{AliasHash, KeyClass, KeyId};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Candidate, KeyRow, Rewrapped};
+use super::{Candidate, KeyRow, Obtained, Rewrapped};
 
 pub(super) async fn obtain(
     pool: &PgPool,
     candidates: &[Candidate<'_>],
     master: &str,
     now: OffsetDateTime,
-) -> Result<Vec<Option<KeyRow>>, sqlx::Error> {
+) -> Result<Vec<Obtained>, sqlx::Error> {
     let slots = || candidates.iter().map(|candidate| candidate.slot);
     let rows = sqlx::query(
-        "select key_id, wrapped, master, expires_at, ord from assent_keys.obtain($1, $2, $3, $4, $5, $6, $7, $8)",
+        "select key_id, wrapped, master, expires_at, ord from assent_keys.find_or_make($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(slots().map(|slot| &slot.alias.0[..]).collect::<Vec<_>>())
     .bind(slots().map(|slot| slot.class.as_str()).collect::<Vec<_>>())
-    .bind(slots().map(|slot| slot.period.as_str()).collect::<Vec<_>>())
-    .bind(
-        candidates
-            .iter()
-            .map(|candidate| candidate.expires_at)
-            .collect::<Vec<_>>(),
-    )
+    .bind(slots().map(|slot| slot.period.name.as_str()).collect::<Vec<_>>())
+    .bind(slots().map(|slot| slot.period.expires_at).collect::<Vec<_>>())
     .bind(candidates.iter().map(|candidate| candidate.key.0).collect::<Vec<_>>())
     .bind(
         candidates
@@ -37,11 +34,23 @@ pub(super) async fn obtain(
     .bind(now)
     .fetch_all(pool)
     .await?;
-    let mut found: Vec<Option<KeyRow>> = candidates.iter().map(|_| None).collect();
+    let mut obtained: Vec<Obtained> = candidates.iter().map(|_| Obtained::Gone).collect();
+    let mut made: HashSet<Uuid> = HashSet::new();
     for row in &rows {
-        found[row.try_get::<i64, _>(4)? as usize - 1] = Some(key_row(row)?);
+        match row.try_get::<Option<i64>, _>(4)? {
+            Some(ord) => obtained[ord as usize - 1] = Obtained::Found(key_row(row)?),
+            None => {
+                made.insert(row.try_get(0)?);
+            }
+        }
     }
-    Ok(found)
+    // Last: a made key may have been looked up again beside those that somebody else made.
+    for (candidate, obtained) in candidates.iter().zip(&mut obtained) {
+        if made.contains(&candidate.key.0) {
+            *obtained = Obtained::Made;
+        }
+    }
+    Ok(obtained)
 }
 
 pub(super) async fn load(pool: &PgPool, keys: &[KeyId]) -> Result<Vec<KeyRow>, sqlx::Error> {

@@ -8,7 +8,7 @@ use sqlx::{Connection as _, Row as _, SqliteConnection, SqlitePool, sqlite::Sqli
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Candidate, KeyRow, Rewrapped};
+use super::{Candidate, KeyRow, Obtained, Rewrapped};
 use crate::{adapter::sqlite::Sqlite, chain::micros};
 
 pub(super) async fn obtain(
@@ -16,18 +16,27 @@ pub(super) async fn obtain(
     candidates: &[Candidate<'_>],
     master: &str,
     now: OffsetDateTime,
-) -> Result<Vec<Option<KeyRow>>, sqlx::Error> {
+) -> Result<Vec<Obtained>, sqlx::Error> {
     // Most keys are there already: do not make the writer wait for that.
     let mut reader = sqlite.keys.acquire().await?;
     let found = find(&mut reader, candidates).await?;
     drop(reader);
     if found.iter().all(Option::is_some) {
-        return Ok(found);
+        return Ok(outcomes(candidates, found));
     }
     let mut writer = sqlite.writer().await?;
     let found = make(&mut writer.connection, candidates, master, now).await;
     writer.done(found.is_ok());
-    found
+    Ok(outcomes(candidates, found?))
+}
+
+fn outcomes(candidates: &[Candidate<'_>], found: Vec<Option<KeyRow>>) -> Vec<Obtained> {
+    let outcome = |(candidate, found): (&Candidate<'_>, Option<KeyRow>)| match found {
+        Some(row) if row.key == candidate.key => Obtained::Made,
+        Some(row) => Obtained::Found(row),
+        None => Obtained::Gone,
+    };
+    candidates.iter().zip(found).map(outcome).collect()
 }
 
 async fn make(
@@ -39,18 +48,13 @@ async fn make(
     let rows: Vec<_> = candidates
         .iter()
         .map(|candidate| {
-            let Candidate {
-                slot,
-                expires_at,
-                key,
-                wrapped,
-            } = candidate;
+            let Candidate { slot, key, wrapped } = candidate;
             let (key, wrapped) = (key.0.simple().to_string(), hex(wrapped));
             (
                 hex(&slot.alias.0),
                 slot.class.as_str(),
-                &slot.period,
-                expires_at.map(micros),
+                &slot.period.name,
+                slot.period.expires_at.map(micros),
                 key,
                 wrapped,
             )
@@ -82,7 +86,7 @@ async fn find(
             (
                 hex(&candidate.slot.alias.0),
                 candidate.slot.class.as_str(),
-                &candidate.slot.period,
+                &candidate.slot.period.name,
             )
         })
         .collect();
