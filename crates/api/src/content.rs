@@ -179,9 +179,7 @@ fn parameters(
 /// A path in Meta's body as a path in ours; `None` for name and language.
 fn translate(path: &str, origins: &[Origin]) -> Option<String> {
     let within = path.strip_prefix("template.")?;
-    let Some(rest) = within.strip_prefix("components") else {
-        return None;
-    };
+    let rest = within.strip_prefix("components")?;
     let Some((at, rest)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return Some("body_parameters".to_owned());
     };

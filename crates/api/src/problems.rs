@@ -33,6 +33,13 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// Moves everything found here to other problems.
+    pub fn into_problems(self, others: &mut Self) {
+        for (field, description) in self.0 {
+            others.add(field, description);
+        }
+    }
+
     /// The error that names every field, or nothing if nothing is wrong.
     pub fn into_result(self) -> Result<(), ApiError> {
         if self.is_empty() {

@@ -1,0 +1,133 @@
+//! A request, parsed: everything is good, or everything that is wrong is named.
+
+use crate::{fingerprint, limits, parties::Party};
+use assent_api::{Problems, category, content, content::ParsedContent, ids, recipient, tags, timestamp};
+use assent_domain::values::{Alias, Category, Fingerprint, IdempotencyKey, Label, MessageId, PhoneNumberId, Timestamp};
+use assent_proto::v1;
+use assent_runtime::{
+    api_error::{ApiError, ErrorCode},
+    platform::Platform,
+};
+use assent_sealed::{AliasHash, KeyClass};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A request that can be taken in.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) party: Arc<Party>,
+    pub(crate) message: MessageId,
+    pub(crate) sender: PhoneNumberId,
+    pub(crate) to: Alias,
+    /// Hashes of the recipient, the address as given first.
+    pub(crate) aliases: Vec<AliasHash>,
+    pub(crate) content: ParsedContent,
+    pub(crate) purpose: Option<Category>,
+    pub(crate) campaign: Option<Label>,
+    pub(crate) tags: BTreeMap<Label, Label>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) now: Timestamp,
+    /// Why it may only repeat an earlier request: it could not be taken in now, but the same key gets the same answer for ever.
+    pub(crate) stale: Option<ApiError>,
+}
+
+impl Draft {
+    /// Parses a request of a tenant's at `now`.
+    pub(crate) fn parse(
+        platform: &Platform,
+        party: Arc<Party>,
+        request: &v1::SendMessageRequest,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        let mut problems = Problems::new();
+        let key = problems.keep("idempotency_key", IdempotencyKey::try_new(&request.idempotency_key));
+        let sender = ids::number(&request.from, "from", &mut problems);
+        let to = recipient::parse(request.to.as_ref(), "to", &mut problems);
+        let content = content::parse(request.content.as_ref(), "content", &mut problems);
+        let purpose = category::parse(request.category, "category", &mut problems);
+        let tags = tags::parse(&request.tags, "tags", &mut problems);
+        let campaign = match request.campaign.as_str() {
+            "" => None,
+            text => problems.keep("campaign", Label::try_new(text)),
+        };
+        if v1::WaitFor::try_from(request.wait_for).is_err() {
+            problems.add("wait_for", "is not one of the values");
+        }
+        let mut stale = Problems::new();
+        let expires_at = expiry(request.expiry.as_ref(), now, &mut problems, &mut stale);
+        let (Some(key), Some(sender), Some(to), Some(content), true) = (key, sender, to, content, problems.is_empty())
+        else {
+            // A moment that has passed is one more thing to mend.
+            stale.into_problems(&mut problems);
+            return Err(problems.into_error());
+        };
+
+        let tenant = party.id.as_str();
+        let unknown_number = party.number(sender.as_str()).is_none();
+        let stale = stale.into_result().err().or_else(|| {
+            unknown_number
+                .then(|| ApiError::new(ErrorCode::NumberUnknown).message("`from` is not a number of this tenant"))
+        });
+        let aliases = recipient::candidates(&to)
+            .iter()
+            .map(|alias| platform.alias_hash(tenant, alias))
+            .collect();
+        Ok(Self {
+            message: platform.message_id(tenant, &key),
+            fingerprint: fingerprint::of(&platform.hasher, &party.id, &to, request),
+            party,
+            sender,
+            aliases,
+            to,
+            content,
+            purpose,
+            campaign,
+            tags,
+            expires_at,
+            now,
+            stale,
+        })
+    }
+
+    /// The class of key that protects its content: one-time codes are worthless within the hour.
+    pub(crate) fn content_class(&self) -> KeyClass {
+        match self.purpose {
+            Some(Category::Authentication) => KeyClass::OneTimeCode,
+            Some(Category::Marketing | Category::Utility | Category::Service) | None => KeyClass::Content,
+        }
+    }
+}
+
+/// When the message is no longer worth sending. A moment that is only too early or too late for now goes to `stale`.
+fn expiry(
+    given: Option<&v1::send_message_request::Expiry>,
+    now: Timestamp,
+    problems: &mut Problems,
+    stale: &mut Problems,
+) -> Timestamp {
+    use v1::send_message_request::Expiry;
+    match given {
+        None => now + limits::EXPIRY_DEFAULT,
+        Some(Expiry::ExpiresAt(at)) => {
+            let at = timestamp::parse(Some(at), "expires_at", problems);
+            if at.is_some_and(|at| at <= now) {
+                stale.add("expires_at", "must lie in the future");
+            } else if at.is_some_and(|at| at > now + limits::EXPIRY_MAX) {
+                problems.add("expires_at", "must lie at most 30 days ahead");
+            }
+            at.unwrap_or(now)
+        }
+        Some(Expiry::Ttl(ttl)) => {
+            let seconds = u64::try_from(ttl.seconds).ok();
+            let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+            let ttl = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
+            match ttl.filter(|ttl| (limits::TTL_MIN..=limits::EXPIRY_MAX).contains(ttl)) {
+                Some(ttl) => now + ttl,
+                None => {
+                    problems.add("ttl", "must lie between 1 second and 30 days");
+                    now
+                }
+            }
+        }
+    }
+}
