@@ -121,13 +121,14 @@ fn expiry(
             let seconds = u64::try_from(ttl.seconds).ok();
             let nanos = u32::try_from(ttl.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
             let ttl = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
-            match ttl.filter(|ttl| (limits::TTL_MIN..=limits::EXPIRY_MAX).contains(ttl)) {
-                Some(ttl) => now + ttl,
-                None => {
-                    problems.add("ttl", "must lie between 1 second and 30 days");
-                    now
-                }
-            }
+            ttl.filter(|ttl| (limits::TTL_MIN..=limits::EXPIRY_MAX).contains(ttl))
+                .map_or_else(
+                    || {
+                        problems.add("ttl", "must lie between 1 second and 30 days");
+                        now
+                    },
+                    |ttl| now + ttl,
+                )
         }
     }
 }

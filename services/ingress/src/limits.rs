@@ -35,3 +35,7 @@ pub const PART_BYTES_MAX: usize = 150 * 1024;
 pub const APPEND_EVENTS_MAX: usize = 1_000;
 /// Bytes of one callback's events that go into one append. Below the log's own limit of 8 MiB.
 pub const APPEND_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes of callback bodies in memory at a time; whoever comes when there is no room waits.
+pub const CALLBACK_BYTES_TOTAL_MAX: usize = 64 * 1024 * 1024;
+/// How long a body may take to arrive.
+pub const CALLBACK_READ_MAX: Duration = Duration::from_secs(30);

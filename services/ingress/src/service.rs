@@ -184,8 +184,8 @@ impl Ingress {
                 .stream_of(StreamCategory::Request, Subject::Message(message));
             let new = new.iter().map(|event| log::record(event, &origin));
             let append = Append::new().write(stream, Expected::Exact(version), new);
-            let (store, shard) = (self.platform.store.clone(), party.shard);
-            let appended = tokio::spawn(async move { store.append(shard, append).await });
+            let (log, shard) = (self.platform.store.clone(), party.shard);
+            let appended = tokio::spawn(async move { log.append(shard, append).await });
             match appended.await.map_err(ApiError::internal)? {
                 Ok(_) => return Ok(state),
                 Err(AppendError::Conflict { .. }) => {}

@@ -23,10 +23,13 @@ pub(crate) struct Waiting {
     watching: AtomicUsize,
 }
 
+/// Where a waiter is told the decision.
+type Tell = oneshot::Sender<Arc<DecisionEvent>>;
+
 #[derive(Debug, Default)]
 struct Decisions {
     next_ticket: u64,
-    by_message: HashMap<Uuid, Vec<(u64, oneshot::Sender<Arc<DecisionEvent>>)>>,
+    by_message: HashMap<Uuid, Vec<(u64, Tell)>>,
     count: usize,
 }
 

@@ -1,0 +1,214 @@
+//! What people wrote and chose. Everything personal is sealed by keys of the first alias a person is named by.
+
+use super::{
+    keep,
+    plan::{Event, Keys, Plan, Planned, SMALL_EVENT_BYTES, Unplanned, Wanted},
+};
+use crate::{limits, parties::Number};
+use assent_domain::{
+    events::{MessageReceived, PreferenceChanged, PreferenceValue, ProviderEvent, StreamCategory},
+    values::{Alias, AliasRef, ProfileName, Term, TextBody, UserId, WaId, Wamid},
+};
+use assent_event_store::{DataKey, KeyError};
+use assent_runtime::streams::{Subject, purpose};
+use assent_sealed::{AliasHash, KeyClass, Sealed};
+use assent_whatsapp::callback::{InboundContent, InboundMessage, InteractiveReply, PreferenceChange, User};
+use serde::Serialize;
+
+/// The names a person is given by: the WhatsApp id first.
+pub(super) fn aliases(user: &User) -> Vec<Alias> {
+    let wa_id = user.wa_id.as_deref().and_then(|id| WaId::try_new(id).ok());
+    let user_id = user.user_id.as_deref().and_then(|id| UserId::try_new(id).ok());
+    wa_id
+        .map(Alias::WaId)
+        .into_iter()
+        .chain(user_id.map(Alias::UserId))
+        .collect()
+}
+
+/// A person with the hashes of their names.
+struct Person {
+    names: Vec<(Alias, AliasHash)>,
+}
+
+impl Person {
+    fn of(plan: &Plan<'_>, user: &User) -> Result<Self, Unplanned> {
+        let tenant = plan.party.id.as_str();
+        let hashed = aliases(user).into_iter().map(|alias| {
+            let hash = plan.platform.alias_hash(tenant, &alias);
+            (alias, hash)
+        });
+        let names: Vec<_> = hashed.collect();
+        if names.is_empty() {
+            return Err(Unplanned::Keep("nobody_named"));
+        }
+        Ok(Self { names })
+    }
+
+    fn first(&self) -> AliasHash {
+        self.names[0].1
+    }
+
+    /// Every name's own identity key.
+    fn identity_keys(&self) -> impl Iterator<Item = Wanted> + '_ {
+        self.names.iter().map(|(_, hash)| (*hash, KeyClass::Identity))
+    }
+
+    fn sealed(&self, keys: &Keys) -> Result<Vec<AliasRef>, KeyError> {
+        let name = |(alias, hash): &(Alias, AliasHash)| {
+            Ok(AliasRef {
+                hash: *hash,
+                kind: alias.kind(),
+                sealed: Some(key(keys, *hash, KeyClass::Identity).seal(alias, purpose::ALIAS)?),
+            })
+        };
+        self.names.iter().map(name).collect()
+    }
+}
+
+fn key(keys: &Keys, alias: AliasHash, class: KeyClass) -> &DataKey {
+    keys.get(&(alias, class)).expect("every key that is used was asked for")
+}
+
+fn seal<T: Serialize>(key: &DataKey, value: Option<&T>, purpose: &str) -> Result<Option<Sealed<T>>, KeyError> {
+    value.map(|value| key.seal(value, purpose)).transpose()
+}
+
+/// A message from a person. What our event cannot hold of it is kept with the whole body.
+pub(super) fn message(
+    plan: &mut Plan<'_>,
+    number: &Number,
+    message: InboundMessage,
+) -> Result<Vec<Planned>, Unplanned> {
+    let person = Person::of(plan, &message.sender)?;
+    let first = person.first();
+    let written = message.content.written_text().map(ToOwned::to_owned);
+    let written = match (written, &message.content) {
+        (None, InboundContent::Reaction { emoji, .. }) => emoji.clone(),
+        (written, _) => written,
+    };
+    let text = written
+        .as_deref()
+        .map(|text| TextBody(keep::beginning(text).to_owned()));
+    let payload = message.content.tapped_payload();
+    let payload = payload.map(|payload| TextBody(keep::beginning(payload).to_owned()));
+    let cut = [&written, &message.content.tapped_payload().map(ToOwned::to_owned)]
+        .into_iter()
+        .flatten()
+        .any(|text| keep::json_bytes(text) > limits::PART_BYTES_MAX);
+    if cut {
+        plan.keep_whole("text_too_long");
+    } else if !is_held(&message.content) {
+        plan.keep_whole("message_kind");
+    }
+
+    let wamid_hash = |id: &assent_whatsapp::Wamid| plan.platform.wamid_hash(id.as_str());
+    let quoted = message.context.as_ref().and_then(|context| context.message_id.as_ref());
+    let reacted_to = match &message.content {
+        InboundContent::Reaction { message_id, .. } => message_id.as_ref(),
+        _ => None,
+    };
+    let in_reply_to = quoted.or(reacted_to).map(wamid_hash);
+    let profile_name = message.sender.profile_name.clone().map(ProfileName);
+    let mut wanted: Vec<Wanted> = vec![(first, KeyClass::Content)];
+    wanted.extend(person.identity_keys());
+    let size = text.as_ref().map_or(0, |text| text.0.len() * 2) + SMALL_EVENT_BYTES;
+    let opens_window = opens_window(&message);
+    let kind = Term::from_provider(kind_of(&message.content));
+    let (number, received_at) = (number.id.clone(), plan.now);
+    let provider_at = plan.moment(message.timestamp);
+    let wamid_hash = wamid_hash(&message.id);
+    let wamid = Wamid(message.id.into_string());
+    let sealed = move |keys: &Keys| -> Result<ProviderEvent, KeyError> {
+        let content = key(keys, first, KeyClass::Content);
+        let identity = key(keys, first, KeyClass::Identity);
+        let event = MessageReceived {
+            number: number.clone(),
+            wamid_hash,
+            wamid: content.seal(&wamid, purpose::WAMID)?,
+            from: person.sealed(keys)?,
+            profile_name: seal(identity, profile_name.as_ref(), purpose::PROFILE_NAME)?,
+            kind: kind.clone(),
+            text: seal(content, text.as_ref(), purpose::INBOUND)?,
+            payload: seal(content, payload.as_ref(), purpose::INBOUND)?,
+            in_reply_to,
+            opens_window,
+            provider_at,
+            received_at,
+        };
+        Ok(Box::new(event).into())
+    };
+    Ok(vec![Planned {
+        stream: plan
+            .platform
+            .stream_of(StreamCategory::Provider, Subject::Person(first)),
+        traceparent: None,
+        wanted,
+        size,
+        event: Event::Sealed(Box::new(sealed)),
+    }])
+}
+
+/// Whether our event holds everything the message says.
+fn is_held(content: &InboundContent) -> bool {
+    match content {
+        InboundContent::Text(_)
+        | InboundContent::Button { .. }
+        | InboundContent::Reaction { .. }
+        | InboundContent::Unsupported { .. }
+        | InboundContent::Interactive(InteractiveReply::Button { .. } | InteractiveReply::List { .. }) => true,
+        InboundContent::Interactive(InteractiveReply::Flow { .. } | InteractiveReply::Other { .. })
+        | InboundContent::Media(_)
+        | InboundContent::Location { .. }
+        | InboundContent::System(_)
+        | InboundContent::Changed { .. }
+        | InboundContent::Other { .. } => false,
+    }
+}
+
+/// Whether a message is something the person wrote to us now. Groups have no customer service window.
+fn opens_window(message: &InboundMessage) -> bool {
+    let written = !matches!(
+        message.content,
+        InboundContent::System(_) | InboundContent::Changed { .. }
+    );
+    written && message.group_id.is_none()
+}
+
+fn kind_of(content: &InboundContent) -> &str {
+    match content {
+        InboundContent::Other { kind, .. } | InboundContent::Changed { kind, .. } => kind,
+        known => known.kind(),
+    }
+}
+
+/// A person's choice in WhatsApp's own control.
+pub(super) fn preference(plan: &Plan<'_>, number: &Number, change: &PreferenceChange) -> Result<Planned, Unplanned> {
+    let person = Person::of(plan, &change.user)?;
+    let stream = plan
+        .platform
+        .stream_of(StreamCategory::Provider, Subject::Person(person.first()));
+    let wanted = person.identity_keys().collect();
+    let (number, received_at) = (number.id.clone(), plan.now);
+    let provider_at = plan.moment(change.timestamp);
+    let category = Term::from_provider(change.category.as_deref().unwrap_or_default());
+    let value = PreferenceValue::from(Term::from_provider(change.preference.as_str()));
+    let sealed = move |keys: &Keys| -> Result<ProviderEvent, KeyError> {
+        let event = PreferenceChanged {
+            number: number.clone(),
+            from: person.sealed(keys)?,
+            category: category.clone(),
+            value: value.clone(),
+            provider_at,
+            received_at,
+        };
+        Ok(event.into())
+    };
+    Ok(Planned {
+        stream,
+        traceparent: None,
+        wanted,
+        size: SMALL_EVENT_BYTES,
+        event: Event::Sealed(Box::new(sealed)),
+    })
+}
