@@ -64,6 +64,12 @@ impl Samples {
         sorted.sort_by(f64::total_cmp);
         nearest_rank(&sorted, percent)
     }
+
+    /// The share of measurements above a limit, 0 to 1; 0 without any.
+    pub fn share_above(&self, limit: f64) -> f64 {
+        let above = self.values.iter().filter(|value| **value > limit).count();
+        above as f64 / self.values.len().max(1) as f64
+    }
 }
 
 impl FromIterator<f64> for Samples {

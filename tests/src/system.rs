@@ -32,6 +32,7 @@ use std::{
 use anyhow::Context as _;
 use assent_proto::v1;
 use serde::Serialize;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
 
 pub use binary::{BINARY_VARIABLE, Build};
@@ -69,7 +70,11 @@ pub struct SystemConfig {
     /// Which logs the services write.
     pub log_filter: String,
     /// Further environment of the services: overrides such as `ASSENT__ADMISSION__BACKLOG_MAX`.
-    pub overrides: Vec<(String, String)>,
+    pub overrides: Vec<(&'static str, String)>,
+    /// Statements run on the database after the migration and before the services start.
+    pub database_prelude: Option<&'static str>,
+    /// Each role logs in to the database under its own name, so that the database can tell who wrote what.
+    pub database_user_per_role: bool,
 }
 
 impl Default for SystemConfig {
@@ -86,6 +91,8 @@ impl Default for SystemConfig {
             otlp_endpoint: None,
             log_filter: "info".to_owned(),
             overrides: Vec::new(),
+            database_prelude: None,
+            database_user_per_role: false,
         }
     }
 }
@@ -111,6 +118,7 @@ pub struct System {
     files: Files,
     environment: Vec<(String, String)>,
     database_url: String,
+    database_user_per_role: bool,
     http: reqwest::Client,
     directory: TempDir,
 }
@@ -152,12 +160,24 @@ impl System {
             loopback(&simulator_port),
             &callbacks_url,
         )?;
-        let mut environment = config::environment(&config, &tenants, &database_url, &nats.url());
+        let mut environment = config::environment(&tenants, &database_url, &nats.url());
         environment.extend(config::callbacks_environment(loopback(&callbacks)));
         environment.extend(config::meta_environment(&simulator_url));
-        environment.extend(config.overrides.iter().cloned());
+        let overrides = config
+            .overrides
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        environment.extend(overrides);
 
         migrate(&binary, &database_url, directory.path()).await?;
+        if let Some(statements) = config.database_prelude {
+            let mut connection = PgConnection::connect(&database_url).await?;
+            sqlx::raw_sql(statements).execute(&mut connection).await?;
+            connection.close().await?;
+        }
+        if config.database_user_per_role {
+            create_database_users(&database_url).await?;
+        }
         let simulator =
             SimulatorProcess::start(&binary, &files.simulator, loopback(&simulator_port), directory.path()).await?;
         let ports = Role::ALL.into_iter().map(|role| Ok((role, RolePorts::acquire()?)));
@@ -175,6 +195,7 @@ impl System {
             files,
             environment,
             database_url,
+            database_user_per_role: config.database_user_per_role,
             http: reqwest::Client::new(),
             directory,
         };
@@ -242,10 +263,15 @@ impl System {
     /// Starts a role that is down, without waiting for it.
     pub fn spawn_role(&mut self, role: Role) -> anyhow::Result<()> {
         anyhow::ensure!(!self.roles.contains_key(&role), "{role} runs already");
+        let mut environment = self.environment.clone();
+        if self.database_user_per_role {
+            let url = self.database_url.replace("//postgres@", &format!("//{role}@"));
+            environment.push((config::POSTGRES_URL_VARIABLE.to_owned(), url));
+        }
         let launch = Launch {
             binary: &self.binary,
             config: &self.files.config,
-            environment: &self.environment,
+            environment: &environment,
             log_directory: self.directory.path(),
         };
         let process = launch.spawn(role, &self.ports[&role])?;
@@ -294,6 +320,11 @@ impl System {
         );
         *self.ended_cpu.entry(role).or_default() += process.cpu_time().unwrap_or_default();
         Some(process)
+    }
+
+    /// Whether a role runs; none of them may ever end by itself.
+    pub fn is_running(&mut self, role: Role) -> bool {
+        self.roles.get_mut(&role).is_some_and(ChildProcess::is_running)
     }
 
     /// The process of a role, if it is up.
@@ -366,6 +397,16 @@ fn tree_usage(process: &ChildProcess) -> Usage {
         cpu_seconds: process.tree_cpu_time().unwrap_or_default().as_secs_f64(),
         memory_bytes: process.tree_memory_bytes(),
     }
+}
+
+async fn create_database_users(database_url: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    for role in Role::ALL {
+        let statement = format!("create role \"{role}\" login superuser");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    }
+    connection.close().await?;
+    Ok(())
 }
 
 /// `assent migrate`, as an operator runs it before the services.

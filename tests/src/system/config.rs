@@ -9,6 +9,9 @@ use assent_event_store::generate_secret;
 
 use super::{SystemConfig, TestTenant};
 
+/// Names the database to the services.
+pub(super) const POSTGRES_URL_VARIABLE: &str = "ASSENT_POSTGRES_URL";
+
 /// Where the configuration stands.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -65,14 +68,9 @@ fn services_toml(config: &SystemConfig, tenants_file: &Path) -> String {
 }
 
 /// What every service reads from its environment.
-pub(super) fn environment(
-    _config: &SystemConfig,
-    tenants: &[TestTenant],
-    database_url: &str,
-    nats_url: &str,
-) -> Vec<(String, String)> {
+pub(super) fn environment(tenants: &[TestTenant], database_url: &str, nats_url: &str) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = vec![
-        ("ASSENT_POSTGRES_URL".to_owned(), database_url.to_owned()),
+        (POSTGRES_URL_VARIABLE.to_owned(), database_url.to_owned()),
         ("ASSENT_NATS_URL".to_owned(), nats_url.to_owned()),
         ("ASSENT_MASTER_KEY".to_owned(), generate_secret().to_string()),
         ("ASSENT_HASH_KEY".to_owned(), generate_secret().to_string()),
