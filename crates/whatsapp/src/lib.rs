@@ -15,6 +15,7 @@
 //! | module | noun |
 //! |---|---|
 //! | [`message`] | what is sent, and the local check of it |
+//! | [`media`] | what a file is, and whether it may be sent |
 //! | [`client`] | the HTTP calls |
 //! | [`callback`] | what Meta reports back |
 //! | [`signature`], [`challenge`] | proof that a callback is Meta's, and that the endpoint is ours |
@@ -28,6 +29,7 @@ pub mod client;
 pub mod error_table;
 pub mod graph_error;
 pub mod limits;
+pub mod media;
 pub mod message;
 pub mod secret;
 pub mod signature;

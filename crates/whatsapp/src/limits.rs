@@ -76,3 +76,20 @@ pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const TEMPLATES_PER_PAGE: usize = 100;
 /// Pages read before a listing is called endless: an account may own 6,000 templates (Business Management API, "Message templates").
 pub const TEMPLATE_PAGES_MAX: usize = 100;
+
+/// Bytes of a picture (Cloud API, "Media", supported media types; so are the next five).
+pub const IMAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Bytes of a sticker that does not move.
+pub const STICKER_BYTES_MAX: usize = 100 * 1024;
+/// Bytes of a sticker that moves.
+pub const ANIMATED_STICKER_BYTES_MAX: usize = 500 * 1024;
+/// Bytes of sound.
+pub const AUDIO_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a video.
+pub const VIDEO_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a document.
+pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Pixels of each side of a sticker (Cloud API, "Sticker messages").
+pub const STICKER_SIDE_PIXELS: u32 = 512;
+/// Bytes of a voice note that is fetched and played without a tap (Cloud API, "Audio messages").
+pub const VOICE_NOTE_INSTANT_BYTES_MAX: usize = 512 * 1024;
