@@ -32,7 +32,9 @@ pub mod delivery;
 pub mod events;
 pub mod explain;
 pub mod gates;
+pub mod keywords;
 pub mod request;
+pub mod suppression;
 pub mod values;
 
 #[cfg(test)]

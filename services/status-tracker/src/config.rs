@@ -3,6 +3,7 @@
 use assent_runtime::config::{Check, Validate};
 use assent_whatsapp::client::{Client, ClientConfig};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Configuration of the status-tracker. Every key has a default.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +19,51 @@ pub struct Config {
     pub poll_debounce_ms: u64,
     /// Calls to Meta at a time, for each shard.
     pub polls_in_flight_max: usize,
+    /// When somebody is taken to have blocked us.
+    pub suppression: SuppressionConfig,
+}
+
+/// When somebody is taken to have blocked us: Meta never says so, it is inferred from silence.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct SuppressionConfig {
+    /// How many messages in a row must have stayed at `sent`, none of them delivered.
+    pub silent_messages_min: u32,
+    /// For how long, each of them, in hours in which the number's callbacks came in.
+    pub silence_hours: u32,
+    /// How often the decider writes its tables and its checkpoint, in milliseconds. Messages that are delivered within this
+    /// time cost no row.
+    pub persist_ms: u64,
+}
+
+impl Default for SuppressionConfig {
+    fn default() -> Self {
+        Self {
+            silent_messages_min: 3,
+            silence_hours: 36,
+            persist_ms: 5_000,
+        }
+    }
+}
+
+impl SuppressionConfig {
+    /// How long a silent message must have been silent.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_hours(u64::from(self.silence_hours))
+    }
+
+    /// The longest pause between two callbacks of a number in which silence still counts; after a longer one it counts anew.
+    pub(crate) fn pause_max(&self) -> Duration {
+        self.silence() / 2
+    }
+}
+
+impl Validate for SuppressionConfig {
+    fn validate(&self, check: &mut Check) {
+        check.range("silent_messages_min", self.silent_messages_min, 1, 100);
+        check.range("silence_hours", self.silence_hours, 1, 30 * 24);
+        check.range("persist_ms", self.persist_ms, 10, 60_000);
+    }
 }
 
 impl Default for Config {
@@ -27,6 +73,7 @@ impl Default for Config {
             poll_ms: 5 * 60 * 1_000,
             poll_debounce_ms: 1_000,
             polls_in_flight_max: 8,
+            suppression: SuppressionConfig::default(),
         }
     }
 }
@@ -39,5 +86,6 @@ impl Validate for Config {
         check.range("poll_ms", self.poll_ms, 20, 24 * 60 * 60 * 1_000);
         check.range("poll_debounce_ms", self.poll_debounce_ms, 0, 60_000);
         check.range("polls_in_flight_max", self.polls_in_flight_max, 1, 64);
+        check.section("suppression", &self.suppression);
     }
 }

@@ -13,8 +13,9 @@
 mod config;
 mod metrics;
 mod observe;
+mod suppression;
 
-pub use config::Config;
+pub use config::{Config, SuppressionConfig};
 
 use anyhow::Context as _;
 use assent_domain::values::{Actor, Term};
@@ -33,6 +34,9 @@ pub(crate) fn actor() -> Actor {
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
     let config = Arc::new(config.clone());
     let meta = assent_whatsapp::client::Client::try_new(&config.meta).context("the client for Meta")?;
+    let table = suppression::Table::open(&host.platform.store)
+        .await
+        .context("the tables of the suppression decider")?;
     for shard in host.platform.store.shards() {
         let observer = observe::Observing {
             platform: host.platform.clone(),
@@ -45,6 +49,19 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
         host.supervisor
             .spawn("tracker-observations", Restart::After(Backoff::default()), move || {
                 observe::run(observer.clone(), shutdown.clone())
+            });
+
+        let suppressing = suppression::Suppressing {
+            platform: host.platform.clone(),
+            table: table.clone(),
+            config: config.suppression.clone(),
+            shard,
+            readiness: host.readiness.condition("tracker-suppression"),
+        };
+        let shutdown = host.supervisor.shutdown().clone();
+        host.supervisor
+            .spawn("tracker-suppression", Restart::After(Backoff::default()), move || {
+                suppression::run(suppressing.clone(), shutdown.clone())
             });
     }
     Ok(())
