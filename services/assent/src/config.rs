@@ -43,12 +43,31 @@ pub(crate) struct Config {
     pub(crate) keys: KeysConfig,
     /// NATS; absent where one process does everything.
     pub(crate) nats: Option<NatsConfig>,
+    /// The service that takes requests and callbacks.
+    #[serde(default)]
+    pub(crate) ingress: assent_ingress::Config,
+    /// The service that calls Meta.
+    #[serde(default)]
+    pub(crate) dispatcher: assent_dispatcher::Config,
+    /// The service that watches and answers.
+    #[serde(default)]
+    pub(crate) status_tracker: assent_status_tracker::Config,
 }
 
 impl Validate for Config {
     fn validate(&self, check: &mut Check) {
         self.runtime().validate(check);
         self.platform().validate(check);
+        check.section("ingress", &self.ingress);
+        check.section("dispatcher", &self.dispatcher);
+        check.section("status_tracker", &self.status_tracker);
+        let callbacks = self.ingress.callbacks.listen;
+        let taken = [self.admin.listen, self.grpc.listen].contains(&callbacks) && callbacks.port() != 0;
+        check.ensure(
+            "ingress.callbacks.listen",
+            !taken,
+            "is the address of another port of ours too",
+        );
     }
 }
 
@@ -136,6 +155,16 @@ mod tests {
         let sample = load(SAMPLE).unwrap();
         assert_eq!(sample.shutdown.grace_ms, ShutdownConfig::default().grace_ms);
         assert_eq!(sample.admission.backlog_max, AdmissionConfig::default().backlog_max);
+        let shown = |text: &str| {
+            format!(
+                "{:#?}",
+                load(text).map(|config| { (config.ingress, config.dispatcher, config.status_tracker) })
+            )
+        };
+        // A commented key shows its default, so taking the comment away changes nothing.
+        let sections = SAMPLE.find("[ingress]").unwrap();
+        let all = format!("{}{}", &SAMPLE[..sections], uncommented(&SAMPLE[sections..]));
+        assert_eq!(shown(&all), shown(SAMPLE));
     }
 
     #[test]

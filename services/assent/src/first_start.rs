@@ -17,6 +17,8 @@ use assent_simulator::{
 
 const CONFIG_FILE: &str = "assent.toml";
 
+const TENANT: &str = "my-business";
+
 const CONFIG: &str = r#"# Made by `assent up --data-dir`. assent.sample.toml explains every key there is.
 # It talks to the simulator of this machine, so no message leaves it. For Meta itself, leave out the two
 # meta.base_url lines and put your own token and app secret into tenants.toml.
@@ -88,7 +90,7 @@ fn tenants(key: &ApiKey) -> String {
         r#"# Businesses, their API keys and numbers; see `assent tenant`, `assent key` and `assent number`.
 
 [[tenants]]
-id = "my-business"
+id = "{TENANT}"
 verify_token = {{ file = "secrets/verify-token" }}
 app_secrets = [{{ file = "secrets/app-secret" }}]
 access_token = {{ file = "secrets/meta-token" }}
@@ -118,7 +120,7 @@ Everything was set up in {}. Your API key, shown only this once:
 
 It talks to a simulated WhatsApp. In a second terminal:
 
-  assent simulator --callback-url http://127.0.0.1:8080/whatsapp
+  assent simulator --callback-url http://127.0.0.1:8080/callbacks/{TENANT}
 
 In a third one, with the API key exported:
 

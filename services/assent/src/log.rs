@@ -25,7 +25,8 @@ pub(crate) struct Where {
 }
 
 impl Where {
-    fn store(&self) -> anyhow::Result<StoreConfig> {
+    /// How the store is opened.
+    pub(crate) fn store(&self) -> anyhow::Result<StoreConfig> {
         if let Some(file) = &self.config {
             return Ok(Config::load(file, &Environment::of_process())?.database.store());
         }

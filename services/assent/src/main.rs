@@ -2,9 +2,11 @@
 
 mod client;
 mod config;
+mod demo;
 mod first_start;
 mod log;
 mod output;
+mod rebuild;
 mod role;
 mod tenants;
 
@@ -37,6 +39,8 @@ Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 64 the con
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "made once, at start")]
 enum Command {
+    /// Watch a campaign go out to virtual people, then see every count checked; needs nothing and leaves nothing behind
+    Demo(demo::Demo),
     /// Everything in one process: the four services below over SQLite or Postgres
     Up(Up),
     /// Service: takes messages by gRPC and Meta's callbacks by HTTPS
@@ -70,6 +74,8 @@ enum Command {
     Migrate(log::Where),
     /// Recompute every hash of the log and say whether anything was changed behind its back
     Verify(log::Where),
+    /// Throw read models away and rebuild them from the log; the old ones serve meanwhile
+    Rebuild(rebuild::Rebuild),
     /// Draw a fresh secret for a master key or the look-up hash key: 32 random bytes in base64
     GenerateSecret,
     /// Add and list tenants: the businesses that share an installation
@@ -125,6 +131,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let role =
         |role: Role, file: Configured| async move { role::run(role, &file.config, &Environment::of_process()).await };
     match command {
+        Command::Demo(demo) => demo::run(&demo).await,
         Command::Up(Up { config, data_dir }) => {
             let file = match (config, data_dir) {
                 (Some(file), _) => file,
@@ -147,6 +154,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::CheckConfig(file) => role::check_config(&file.config, &environment),
         Command::Migrate(place) => log::migrate(&place).await,
         Command::Verify(place) => log::verify(&place).await,
+        Command::Rebuild(command) => rebuild::run(&command).await,
         Command::GenerateSecret => {
             output::print(&assent_event_store::generate_secret());
             Ok(ExitCode::SUCCESS)

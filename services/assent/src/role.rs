@@ -145,7 +145,16 @@ impl Process {
 
 /// Mounts the role's services, those that only read first; answers where callbacks are taken.
 async fn mount(role: Role, config: &Config, host: &mut Host) -> anyhow::Result<Option<SocketAddr>> {
-    let _ = (role, config, host);
+    if role.has(Role::StatusTracker) {
+        assent_status_tracker::mount(&config.status_tracker, host).await?;
+    }
+    if role.has(Role::Consent) {}
+    if role.has(Role::Dispatcher) {
+        assent_dispatcher::mount(&config.dispatcher, host).await?;
+    }
+    if role.has(Role::Ingress) {
+        return Ok(Some(assent_ingress::mount(&config.ingress, host).await?.callbacks));
+    }
     Ok(None)
 }
 
