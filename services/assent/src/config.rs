@@ -46,6 +46,9 @@ pub(crate) struct Config {
     /// The service that takes requests and callbacks.
     #[serde(default)]
     pub(crate) ingress: assent_ingress::Config,
+    /// The service that decides.
+    #[serde(default)]
+    pub(crate) consent: assent_consent::Config,
     /// The service that calls Meta.
     #[serde(default)]
     pub(crate) dispatcher: assent_dispatcher::Config,
@@ -59,6 +62,7 @@ impl Validate for Config {
         self.runtime().validate(check);
         self.platform().validate(check);
         check.section("ingress", &self.ingress);
+        check.section("consent", &self.consent);
         check.section("dispatcher", &self.dispatcher);
         check.section("status_tracker", &self.status_tracker);
         let callbacks = self.ingress.callbacks.listen;
@@ -158,7 +162,7 @@ mod tests {
         let shown = |text: &str| {
             format!(
                 "{:#?}",
-                load(text).map(|config| { (config.ingress, config.dispatcher, config.status_tracker) })
+                load(text).map(|config| { (config.ingress, config.consent, config.dispatcher, config.status_tracker) })
             )
         };
         // A commented key shows its default, so taking the comment away changes nothing.

@@ -148,7 +148,9 @@ async fn mount(role: Role, config: &Config, host: &mut Host) -> anyhow::Result<O
     if role.has(Role::StatusTracker) {
         assent_status_tracker::mount(&config.status_tracker, host).await?;
     }
-    if role.has(Role::Consent) {}
+    if role.has(Role::Consent) {
+        assent_consent::mount(&config.consent, host).await?;
+    }
     if role.has(Role::Dispatcher) {
         assent_dispatcher::mount(&config.dispatcher, host).await?;
     }

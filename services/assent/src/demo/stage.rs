@@ -193,6 +193,7 @@ fn config(directory: &TempDir, meta: &str) -> Config {
         },
         nats: None,
         ingress: assent_ingress::Config::default(),
+        consent: assent_consent::Config::default(),
         dispatcher: assent_dispatcher::Config::default(),
         status_tracker: assent_status_tracker::Config::default(),
     };
