@@ -1,0 +1,16 @@
+//! The dispatcher against the simulator, on SQLite with a direct feed: everything in this process, nothing else needed.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "suite/chaos.rs"]
+mod chaos;
+#[path = "suite/held_back.rs"]
+mod held_back;
+#[path = "suite/retries.rs"]
+mod retries;
+#[path = "suite/sending.rs"]
+mod sending;
+#[path = "suite/stage.rs"]
+mod stage;
+#[path = "suite/unknowns.rs"]
+mod unknowns;
