@@ -1,7 +1,7 @@
 //! `MessageService`: translate, delegate, map the error.
 
 use crate::{
-    metrics,
+    list, metrics,
     service::{Ingress, Settled},
     watch,
 };
@@ -95,8 +95,10 @@ impl MessageService for MessageApi {
         &self,
         request: Request<v1::ListMessagesRequest>,
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
-        grpc::require(&request, Scope::Read)?;
-        Err(Status::unimplemented("messages cannot be listed yet"))
+        let principal = grpc::require(&request, Scope::Read)?;
+        let party = self.ingress.party(&principal)?;
+        let page = list::list(&self.ingress, &party, request.get_ref()).await?;
+        Ok(Response::new(page))
     }
 
     type WatchMessageStream = BoxStream<'static, Result<v1::WatchMessageResponse, Status>>;

@@ -22,6 +22,7 @@ mod draft;
 mod fingerprint;
 mod grpc;
 pub mod limits;
+mod list;
 mod metrics;
 mod parties;
 mod service;
