@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     apply::{Folder, Target},
-    db::{Dialect, Tx, Value},
+    db::{Db, Dialect, Tx, Value},
     error::{QueryError, RebuildError, ViewsError},
     limits,
     schema::{FUNNEL, MESSAGES, QUALITY_DAYS, Table, View, qualified},
@@ -66,12 +66,7 @@ impl Views {
         let mut names = names.to_vec();
         names.sort_unstable();
         names.dedup();
-        let build = self.begin_rebuild(names).await?;
-        let built = build.run(progress).await;
-        if built.is_err() {
-            build.give_up().await;
-        }
-        built
+        self.begin_rebuild(names).await?.run(progress).await
     }
 
     async fn begin_rebuild(&self, names: Vec<View>) -> Result<Build, RebuildError> {
@@ -299,7 +294,7 @@ impl Build {
                 tx.execute(&format!("drop table {scratch}").into(), &[]).await?;
             }
         }
-        self.release(&mut tx).await?;
+        release(&mut tx, dialect, &self.names, &self.owner).await?;
         Ok(tx.commit().await?)
     }
 
@@ -331,26 +326,36 @@ impl Build {
         }
         Ok(())
     }
+}
 
-    async fn release(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        let rebuilds = qualified(self.dialect(), "rebuilds");
-        let sql: Arc<str> = format!("update {rebuilds} set owner = '' where view = $1 and owner = $2").into();
-        for view in &self.names {
-            tx.execute(&sql, &[Value::Text(view.to_string()), Value::Text(self.owner.clone())])
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Lets the next rebuild begin at once. What this one made is dropped by it.
-    async fn give_up(&self) {
-        let released = async {
-            let mut tx = self.views.db.begin().await?;
-            self.release(&mut tx).await?;
-            tx.commit().await
+impl Drop for Build {
+    /// Lets the next rebuild begin at once; after a swap there is nothing to let go of. What a rebuild made that did not end
+    /// well is dropped by the next one.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
         };
-        if let Err(error) = released.await {
-            tracing::debug!(%error, "the rebuild was not released; it will count as dead");
-        }
+        let (db, names, owner) = (self.views.db.clone(), self.names.clone(), self.owner.clone());
+        runtime.spawn(async move {
+            if let Err(error) = release_alone(&db, &names, &owner).await {
+                tracing::debug!(%error, "the rebuild was not released; it will count as dead");
+            }
+        });
     }
+}
+
+async fn release_alone(db: &Db, names: &[View], owner: &str) -> Result<(), sqlx::Error> {
+    let mut tx = db.begin().await?;
+    release(&mut tx, db.dialect(), names, owner).await?;
+    tx.commit().await
+}
+
+async fn release(tx: &mut Tx, dialect: Dialect, names: &[View], owner: &str) -> Result<(), sqlx::Error> {
+    let rebuilds = qualified(dialect, "rebuilds");
+    let sql: Arc<str> = format!("update {rebuilds} set owner = '' where view = $1 and owner = $2").into();
+    for view in names {
+        let values = [Value::Text(view.to_string()), Value::Text(owner.to_owned())];
+        tx.execute(&sql, &values).await?;
+    }
+    Ok(())
 }
