@@ -178,13 +178,13 @@ impl Call {
         let hash = |alias: Alias| platform.alias_hash(tenant, &alias);
         let wa_id_alias = wa_id.clone().map(|wa_id| hash(Alias::WaId(wa_id)));
         let user_id_alias = user_id.clone().map(|user_id| hash(Alias::UserId(user_id)));
-        let wamid = answer.message_id.as_str();
+        let message_id = answer.message_id.as_str();
         // An address that is the one it was sent to is known already.
         let is_news = |alias: Option<AliasHash>| alias != Some(self.alias);
         Accepted {
             attempt: self.attempt,
-            wamid_hash: platform.wamid_hash(wamid),
-            wamid: self.seal(&Wamid(wamid.to_owned()), purpose::WAMID),
+            wamid_hash: platform.wamid_hash(message_id),
+            wamid: self.seal(&Wamid(message_id.to_owned()), purpose::WAMID),
             wa_id: wa_id
                 .filter(|_| is_news(wa_id_alias))
                 .and_then(|wa_id| self.seal(&wa_id, purpose::ANSWERED_ADDRESS)),

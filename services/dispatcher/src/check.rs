@@ -17,13 +17,13 @@ use assent_domain::{
         WINDOW, WINDOW_MARGIN, WindowFacts,
     },
     values::{
-        AttemptId, Category, ContactId, MessageId, PhoneNumberId, TemplateRef, TenantId, Term, Timestamp, WabaId,
+        Actor, AttemptId, Category, ContactId, MessageId, PhoneNumberId, TemplateRef, TenantId, Term, Timestamp, WabaId,
     },
 };
 use assent_event_store::{Expected, ReadError, RecordedEvent, ShardId, StreamId};
 use assent_runtime::{
     facts::{Facts, of_category},
-    log,
+    log::{self, Origin},
     platform::Platform,
     streams::Subject,
     tenants::Tenants,
@@ -34,10 +34,9 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) message: MessageId,
-    pub(crate) tenant: TenantId,
     pub(crate) authorized: Box<Authorized>,
-    /// The event that says so: what is done follows from it.
-    pub(crate) decision: RecordedEvent,
+    /// What is done follows from the event that says so.
+    pub(crate) origin: Origin,
 }
 
 /// Why an event is not a candidate.
@@ -66,15 +65,21 @@ impl NoCandidate {
 
 impl Candidate {
     /// The candidate that a `decision.authorized` names.
-    pub(crate) fn read(event: &RecordedEvent) -> Result<Self, NoCandidate> {
+    pub(crate) fn read(event: &RecordedEvent, actor: &Actor) -> Result<Self, NoCandidate> {
         let DecisionEvent::Authorized(authorized) = log::read::<DecisionEvent>(event)? else {
             return Err(NoCandidate::Other);
         };
+        let meta = event.meta();
+        let tenant = meta.tenant.and_then(|tenant| TenantId::try_new(&tenant).ok());
         Ok(Self {
             message: MessageId::new(event.stream.key),
-            tenant: log::tenant_of(event).ok_or(NoCandidate::NoTenant)?,
             authorized,
-            decision: event.clone(),
+            origin: Origin {
+                tenant: tenant.ok_or(NoCandidate::NoTenant)?,
+                actor: actor.clone(),
+                causation: Some(event.id),
+                traceparent: meta.traceparent,
+            },
         })
     }
 
@@ -321,7 +326,7 @@ impl Bench<'_> {
         contact: &Contact,
     ) -> Option<CancelReason> {
         let owner = self.tenants.by_phone_number_id(submitted.sender.as_str());
-        let is_theirs = owner.is_some_and(|(tenant, _)| tenant.id == candidate.tenant);
+        let is_theirs = owner.is_some_and(|(tenant, _)| tenant.id == candidate.origin.tenant);
         let number = self.numbers.get(&submitted.sender).filter(|_| is_theirs);
         let template = submitted.content.template();
         let template_facts = match (number, template) {

@@ -6,7 +6,7 @@ use crate::{
     metrics,
     progress::Progress,
 };
-use assent_domain::events::StreamCategory;
+use assent_domain::{events::StreamCategory, values::Actor};
 use assent_event_store::{Checkpoint, Feed, FeedError, RecordedEvent, ShardId, Start};
 use assent_runtime::{log, supervise::TaskResult};
 use std::{sync::Arc, time::Duration};
@@ -47,7 +47,11 @@ pub(crate) async fn run(dispatcher: Arc<Dispatcher>, shard: ShardId) -> TaskResu
         };
         pause = Pause::default();
         dispatcher.available();
-        let candidates = batch.events.iter().filter_map(candidate).collect();
+        let candidates = batch
+            .events
+            .iter()
+            .filter_map(|event| candidate(event, &dispatcher.actor))
+            .collect();
         if !send_all(&dispatcher, shard, candidates).await? {
             // The rest of the batch is somebody else's: it is not committed.
             break;
@@ -63,11 +67,11 @@ pub(crate) async fn run(dispatcher: Arc<Dispatcher>, shard: ShardId) -> TaskResu
 }
 
 /// What was authorized, if this event says so.
-fn candidate(event: &RecordedEvent) -> Option<Candidate> {
+fn candidate(event: &RecordedEvent, actor: &Actor) -> Option<Candidate> {
     if !log::is_of(event, StreamCategory::Decision) || event.kind.as_str() != "decision.authorized" {
         return None;
     }
-    match Candidate::read(event) {
+    match Candidate::read(event, actor) {
         Ok(candidate) => Some(candidate),
         Err(error) => {
             metrics::skipped(error.reason());

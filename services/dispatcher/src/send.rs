@@ -191,7 +191,7 @@ impl Dispatcher {
         let (body, token) = match (open(&submitted, keys), token) {
             (Ok(body), Some(token)) => (body, Secret::new(token.expose())),
             (unreadable, _) => {
-                let commands = vec![stop(unreadable.err(), log::now())];
+                let commands = vec![stop(unreadable.as_ref().err(), log::now())];
                 return (self.conclude(shard, candidate, facts, commands).await, Some(slot));
             }
         };
@@ -209,7 +209,7 @@ impl Dispatcher {
             // Judged before: cannot be. An empty answer is not permission.
             Ok(_) | Err(_) => return (Ok(Round::Done), Some(slot)),
         };
-        let origin = span.in_scope(|| origin(self, &candidate));
+        let origin = origin_within(&span, &candidate);
         let stream = self
             .platform
             .stream_of(StreamCategory::Attempt, Subject::Message(candidate.message));
@@ -233,7 +233,7 @@ impl Dispatcher {
                     number: number_of(&events),
                     begun,
                     started_at,
-                    tenant: candidate.tenant,
+                    tenant: candidate.origin.tenant,
                     sender: submitted.sender,
                     token,
                     body,
@@ -264,7 +264,7 @@ impl Dispatcher {
             message: candidate.message,
             attempts: facts.attempts,
             version: facts.version,
-            origin: origin(self, &candidate),
+            origin: candidate.origin.clone(),
         };
         match recording.once(self, &commands, None).await {
             Ok(()) => Ok(Round::Done),
@@ -327,7 +327,7 @@ enum Unreadable {
     Broken,
 }
 
-fn stop(unreadable: Option<Unreadable>, at: Timestamp) -> AttemptCommand {
+fn stop(unreadable: Option<&Unreadable>, at: Timestamp) -> AttemptCommand {
     let because = match unreadable {
         Some(Unreadable::Erased) => {
             let reason = CancelReason::Erased;
@@ -384,21 +384,21 @@ fn opened<T>(opened: Result<Opened<T>, KeyError>) -> Result<T, Unreadable> {
 
 /// The span of a message on its way out, in the trace of its request; none if it is not traced.
 fn trace(candidate: &Candidate) -> tracing::Span {
-    match candidate.decision.meta().traceparent {
+    match &candidate.origin.traceparent {
         Some(traceparent) => {
             let span = tracing::info_span!(parent: None, "dispatch", message = %candidate.message);
-            telemetry::set_parent(&span, &traceparent);
+            telemetry::set_parent(&span, traceparent);
             span
         }
         None => tracing::Span::none(),
     }
 }
 
-/// What follows from a decision: within the present span if there is one, else within the decision's trace.
-fn origin(dispatcher: &Dispatcher, candidate: &Candidate) -> Origin {
-    let mut origin = Origin::following(candidate.tenant.clone(), dispatcher.actor.clone(), &candidate.decision);
+/// What follows from a decision, within the span of the message if it is traced.
+fn origin_within(span: &tracing::Span, candidate: &Candidate) -> Origin {
+    let mut origin = candidate.origin.clone();
     if origin.traceparent.is_some() {
-        origin.traceparent = telemetry::current_traceparent().or(origin.traceparent);
+        origin.traceparent = span.in_scope(telemetry::current_traceparent).or(origin.traceparent);
     }
     origin
 }

@@ -153,16 +153,14 @@ impl Dispatcher {
                 caught_up_to: position,
             });
         }
-        match submitted(events) {
-            Some(submitted) => Err(Next::Listen {
-                number: submitted.sender,
-                after: listened_until,
-            }),
-            None => {
-                metrics::skipped("no_request");
-                Err(Next::Close)
-            }
-        }
+        let Some(submitted) = submitted(events) else {
+            metrics::skipped("no_request");
+            return Err(Next::Close);
+        };
+        Err(Next::Listen {
+            number: submitted.sender,
+            after: listened_until,
+        })
     }
 
     /// What is recorded about a message follows from its decision.

@@ -11,7 +11,7 @@ use crate::{
 };
 use assent_domain::{
     events::{AttemptEvent, RetryClass, StreamCategory},
-    values::{MessageId, PhoneNumberId, Timestamp},
+    values::{Actor, MessageId, PhoneNumberId, Timestamp},
 };
 use assent_event_store::{Batch, Checkpoint, FeedError, ReadError, RecordedEvent, ShardId, Start};
 use assent_runtime::{log, supervise::TaskResult};
@@ -274,7 +274,7 @@ impl Watch {
         let mut slice = Vec::new();
         for (message, _) in taken {
             let events = events.get(&message.uuid()).map_or(&[][..], Vec::as_slice);
-            match retry_of(events, now) {
+            match retry_of(events, &self.dispatcher.actor, now) {
                 Retry::Now(candidate) => {
                     self.open.postpone(*message, now + limits::RECHECK);
                     slice.push(*candidate);
@@ -314,13 +314,13 @@ enum Retry {
     Never,
 }
 
-fn retry_of(events: &[RecordedEvent], now: Timestamp) -> Retry {
+fn retry_of(events: &[RecordedEvent], actor: &Actor, now: Timestamp) -> Retry {
     let Some(facts) = AttemptsFacts::fold(events) else {
         metrics::skipped("attempts_not_understood");
         return Retry::Never;
     };
     let candidate = events.iter().find(|event| log::is_of(event, StreamCategory::Decision));
-    let Some(Ok(candidate)) = candidate.map(Candidate::read) else {
+    let Some(Ok(candidate)) = candidate.map(|event| Candidate::read(event, actor)) else {
         metrics::skipped("no_decision");
         return Retry::Never;
     };

@@ -61,7 +61,10 @@ async fn nothing_starts_after_a_withdrawal_while_hundreds_wait_for_the_person() 
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         let events = loop {
             let events = stage.attempts(message).await;
-            let ended = matches!(events.last(), Some((_, AttemptEvent::Accepted(_) | AttemptEvent::Cancelled(_))));
+            let ended = matches!(
+                events.last(),
+                Some((_, AttemptEvent::Accepted(_) | AttemptEvent::Cancelled(_)))
+            );
             if ended {
                 break events;
             }
@@ -70,7 +73,10 @@ async fn nothing_starts_after_a_withdrawal_while_hundreds_wait_for_the_person() 
         };
         match &events[0] {
             (position, AttemptEvent::Started(_)) => {
-                assert!(*position < withdrawn_at, "started at {position}, withdrawn at {withdrawn_at}");
+                assert!(
+                    *position < withdrawn_at,
+                    "started at {position}, withdrawn at {withdrawn_at}"
+                );
                 sent += 1;
             }
             (_, AttemptEvent::Cancelled(event)) => {
@@ -167,7 +173,12 @@ async fn what_was_erased_is_not_sent() {
     let phone = stage.somebody();
     stage.opt_in(&phone).await;
     let message = stage.authorized(&phone).await;
-    stage.platform.keys.destroy(&[stage.alias(&phone)], &KeyClass::ALL).await.unwrap();
+    stage
+        .platform
+        .keys
+        .destroy(&[stage.alias(&phone)], &KeyClass::ALL)
+        .await
+        .unwrap();
     cancelled(&stage, message, CancelReason::Erased).await;
 }
 
@@ -186,6 +197,11 @@ async fn a_message_that_waits_for_its_retry_can_be_cancelled() {
     stage.until_last(message, "deferred").await;
     stage.request_cancel(message).await;
     stage.until_last(message, "cancelled").await;
-    assert!(matches!(stage.state(message).await, Attempts::Cancelled { reason: CancelReason::Requested }));
+    assert!(matches!(
+        stage.state(message).await,
+        Attempts::Cancelled {
+            reason: CancelReason::Requested
+        }
+    ));
     dispatcher.stop().await;
 }

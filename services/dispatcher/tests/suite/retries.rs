@@ -110,7 +110,11 @@ async fn without_a_connection_nothing_is_sent_and_all_of_it_later() {
     let dispatcher = stage.dispatcher().await;
     for message in &messages {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while stage.outcome(*message).await.is_none_or(|outcome| outcome == Outcome::InFlight) {
+        while stage
+            .outcome(*message)
+            .await
+            .is_none_or(|outcome| outcome == Outcome::InFlight)
+        {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -22,7 +22,10 @@ async fn every_authorized_message_is_sent_once() {
     }
     let taken = stage.taken();
     assert_eq!(taken.len(), messages.len());
-    assert_eq!(taken.into_iter().collect::<HashSet<_>>(), messages.into_iter().collect());
+    assert_eq!(
+        taken.into_iter().collect::<HashSet<_>>(),
+        messages.into_iter().collect()
+    );
     dispatcher.stop().await;
 }
 
@@ -41,10 +44,17 @@ async fn what_meta_answered_is_recorded_sealed_and_by_hash() {
     assert_eq!(accepted.accepted_as, AcceptedAs::Accepted);
     assert_eq!(accepted.wamid_hash, stage.platform.wamid_hash(&truth.wamid));
     let wa_id = Alias::WaId(WaId::try_new(&truth.wa_id).unwrap());
-    assert_eq!(accepted.wa_id_alias, Some(stage.platform.alias_hash(tenant().as_str(), &wa_id)));
+    assert_eq!(
+        accepted.wa_id_alias,
+        Some(stage.platform.alias_hash(tenant().as_str(), &wa_id))
+    );
     // The address it was sent to needs no second copy.
     assert_eq!(accepted.wa_id, None);
-    let opened = stage.platform.keys.open(&accepted.wamid.unwrap(), purpose::WAMID, OffsetDateTime::now_utc()).await;
+    let opened = stage
+        .platform
+        .keys
+        .open(&accepted.wamid.unwrap(), purpose::WAMID, OffsetDateTime::now_utc())
+        .await;
     assert_eq!(opened.unwrap().value().unwrap().0, truth.wamid);
     dispatcher.stop().await;
 }
@@ -69,7 +79,11 @@ async fn a_template_goes_out_with_the_components_that_were_sealed() {
 async fn a_text_goes_out_while_the_window_is_open() {
     let stage = Stage::new().await;
     let phone = stage.somebody();
-    stage.simulator.control().write_text(&phone.e164(), None, "hello").unwrap();
+    stage
+        .simulator
+        .control()
+        .write_text(&phone.e164(), None, "hello")
+        .unwrap();
     let message = stage.authorized_text(&phone, "We are open until six.").await;
     let dispatcher = stage.dispatcher().await;
     stage.until_last(message, "accepted").await;

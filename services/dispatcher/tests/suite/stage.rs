@@ -6,9 +6,10 @@ use assent_domain::{
     attempt::{AttemptDecider, Attempts, Outcome},
     contact::{ContactCommand, ContactDecider},
     events::{
-        AttemptEvent, Authorized, CancelRequested, Content, DomainEvent, OptInSource, OptOutSource, ProviderError,
-        ProviderEvent, ProviderStatus, QualityRating, Recipient, RequestEvent, StatusReported, StreamCategory, Submitted,
-        TemplateChange, TemplateChanged, TemplateEvent, TemplateObserved, TemplateStatus, ObservedFrom, DecisionEvent,
+        AttemptEvent, Authorized, CancelRequested, Content, DecisionEvent, DomainEvent, ObservedFrom, OptInSource,
+        OptOutSource, ProviderError, ProviderEvent, ProviderStatus, QualityRating, Recipient, RequestEvent,
+        StatusReported, StreamCategory, Submitted, TemplateChange, TemplateChanged, TemplateEvent, TemplateObserved,
+        TemplateStatus,
     },
     gates::{GateInput, Judgement, WindowFacts, judge},
     values::{
@@ -33,9 +34,11 @@ use assent_runtime::{
 };
 use assent_sealed::{AliasHash, KeyClass};
 use assent_simulator::{
-    AcceptedMessage, DEFAULT_ACCOUNT_ID, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, Fault, Filter, Handle, Latency, Mix, Simulator,
+    AcceptedMessage, DEFAULT_ACCOUNT_ID, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, Fault, Filter, Handle, Latency, Mix,
+    Simulator,
 };
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU32, atomic::Ordering},
@@ -101,6 +104,20 @@ fn origin() -> Origin {
     Origin::of(tenant(), Actor::Service(Term::try_new("test").unwrap()))
 }
 
+/// A new database on the server that `ASSENT_DISPATCHER_SUITE_POSTGRES` names, to run this suite on Postgres; SQLite without it.
+async fn new_postgres_database() -> Option<String> {
+    let server = std::env::var("ASSENT_DISPATCHER_SUITE_POSTGRES").ok()?;
+    let name = format!("dispatcher_{}", uuid::Uuid::new_v4().simple());
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    connection
+        .execute(AssertSqlSafe(format!("create database {name}")))
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Some(format!("{base}/{name}"))
+}
+
 async fn platform(dir: &TempDir) -> Platform {
     let tenants = format!(
         "[[tenants]]\nid = \"{TENANT}\"\nshard = 0\napp_secrets = [{{ env = \"S\" }}]\naccess_token = {{ env = \"T\" }}\n\
@@ -108,10 +125,11 @@ async fn platform(dir: &TempDir) -> Platform {
     );
     let environment: Environment = [("S", "app-secret"), ("T", DEFAULT_TOKEN)].into_iter().collect();
     let tenants = Directory::fixed(Tenants::parse(&tenants, &environment).unwrap());
+    let url = new_postgres_database().await;
     let config = PlatformConfig {
         database: DatabaseConfig {
-            postgres_url: None,
-            sqlite_dir: Some(dir.path().join("data")),
+            postgres_url: url.clone().map(Secret::new),
+            sqlite_dir: url.is_none().then(|| dir.path().join("data")),
             connections_max: 4,
             shards: None,
             migrate: true,
@@ -173,8 +191,14 @@ impl Stage {
 
     pub(crate) async fn dispatcher_with(&self, config: &Config) -> Running {
         // The lease of one that was killed runs out after some seconds. Time passes quickly here.
-        let pool = self.platform.store.sqlite().unwrap();
-        sqlx::query("update leases set lease_until = 0").execute(pool).await.unwrap();
+        if let Some(pool) = self.platform.store.sqlite() {
+            pool.execute("update leases set lease_until = 0").await.unwrap();
+        }
+        if let Some(pool) = self.platform.store.postgres() {
+            pool.execute("update assent_feed.leases set lease_until = '-infinity'")
+                .await
+                .unwrap();
+        }
         let shutdown = Shutdown::new();
         let supervisor = Supervisor::new(shutdown.clone());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -213,7 +237,11 @@ impl Stage {
             observed_from: ObservedFrom::Poll,
             observed_at: log::now(),
         };
-        self.append(Subject::Template(&account(), &template()), &[TemplateEvent::from(observed)]).await;
+        self.append(
+            Subject::Template(&account(), &template()),
+            &[TemplateEvent::from(observed)],
+        )
+        .await;
     }
 
     /// A callback that says that the template changed.
@@ -226,7 +254,11 @@ impl Stage {
             provider_at: log::now(),
             received_at: log::now(),
         };
-        self.append(Subject::Template(&account(), &template()), &[ProviderEvent::from(Box::new(changed))]).await;
+        self.append(
+            Subject::Template(&account(), &template()),
+            &[ProviderEvent::from(Box::new(changed))],
+        )
+        .await;
     }
 
     /// A phone number nobody else in this test has.
@@ -326,7 +358,8 @@ impl Stage {
     pub(crate) async fn authorized(&self, phone: &PhoneNumber) -> MessageId {
         let expires_at = log::now() + Duration::from_hours(1);
         let (message, submitted) = self.request(phone, None, expires_at).await;
-        self.authorize(phone, message, &submitted, &WindowFacts::default()).await;
+        self.authorize(phone, message, &submitted, &WindowFacts::default())
+            .await;
         message
     }
 
@@ -343,7 +376,8 @@ impl Stage {
     /// A message that becomes too old after a while.
     pub(crate) async fn authorized_for(&self, phone: &PhoneNumber, lifetime: Duration) -> MessageId {
         let (message, submitted) = self.request(phone, None, log::now() + lifetime).await;
-        self.authorize(phone, message, &submitted, &WindowFacts::default()).await;
+        self.authorize(phone, message, &submitted, &WindowFacts::default())
+            .await;
         message
     }
 
@@ -400,14 +434,23 @@ impl Stage {
 
     pub(crate) async fn request_cancel(&self, message: MessageId) {
         let requested_at = log::now();
-        self.append(Subject::Message(message), &[RequestEvent::from(CancelRequested { requested_at })]).await;
+        self.append(
+            Subject::Message(message),
+            &[RequestEvent::from(CancelRequested { requested_at })],
+        )
+        .await;
     }
 
     /// The attempt events of a message with their positions.
     pub(crate) async fn attempts(&self, message: MessageId) -> Vec<(u64, AttemptEvent)> {
-        let stream = self.platform.stream_of(StreamCategory::Attempt, Subject::Message(message));
+        let stream = self
+            .platform
+            .stream_of(StreamCategory::Attempt, Subject::Message(message));
         let events = self.platform.store.read_stream(SHARD, &stream, 0, 1_000).await.unwrap();
-        events.iter().map(|event| (event.position, log::read(event).unwrap())).collect()
+        events
+            .iter()
+            .map(|event| (event.position, log::read(event).unwrap()))
+            .collect()
     }
 
     /// The wire names of the attempt events of a message.
@@ -417,7 +460,12 @@ impl Stage {
     }
 
     pub(crate) async fn state(&self, message: MessageId) -> Attempts {
-        let events: Vec<AttemptEvent> = self.attempts(message).await.into_iter().map(|(_, event)| event).collect();
+        let events: Vec<AttemptEvent> = self
+            .attempts(message)
+            .await
+            .into_iter()
+            .map(|(_, event)| event)
+            .collect();
         AttemptDecider::fold(&events)
     }
 
@@ -457,7 +505,10 @@ impl Stage {
 
     /// The messages of ours that Meta took, one entry for each time.
     pub(crate) fn taken(&self) -> Vec<MessageId> {
-        self.accepted().iter().map(|accepted| self.correlated(accepted).0).collect()
+        self.accepted()
+            .iter()
+            .map(|accepted| self.correlated(accepted).0)
+            .collect()
     }
 
     fn correlated(&self, accepted: &AcceptedMessage) -> (MessageId, assent_domain::values::AttemptId) {
@@ -492,6 +543,7 @@ impl Stage {
             pricing: None,
             received_at: log::now(),
         };
-        self.append(Subject::Message(message), &[ProviderEvent::from(Box::new(reported))]).await;
+        self.append(Subject::Message(message), &[ProviderEvent::from(Box::new(reported))])
+            .await;
     }
 }

@@ -24,7 +24,10 @@ async fn a_lost_answer_is_settled_by_the_callback_and_never_by_a_second_call() {
         stage.fault(Fault::next(kind, 1));
         let message = stage.message().await;
         let unknown = stage.until_last(message, "outcome_unknown").await;
-        assert!(matches!(&unknown, AttemptEvent::OutcomeUnknown(event) if event.cause == cause), "{unknown:?}");
+        assert!(
+            matches!(&unknown, AttemptEvent::OutcomeUnknown(event) if event.cause == cause),
+            "{unknown:?}"
+        );
         let accepted = stage.accepted();
         stage.callback(&accepted[before], ProviderStatus::Sent).await;
         let AttemptEvent::Accepted(event) = stage.until_last(message, "accepted").await else {
