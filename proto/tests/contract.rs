@@ -63,8 +63,9 @@ fn the_contract_has_the_services_and_methods_it_promises() {
         "SuppressionService.ListSuppressions",
         "SuppressionService.GetSuppression",
         "SuppressionService.LiftSuppression",
-        "SuppressionService.AddSuppression",
         "TrackingService.GetFunnel",
+        "TrackingService.Rebuild",
+        "TrackingService.GetDigest",
         "EventService.Subscribe",
     ];
     assert_eq!(methods, promised.iter().map(ToString::to_string).collect());

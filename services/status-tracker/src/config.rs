@@ -21,6 +21,8 @@ pub struct Config {
     pub polls_in_flight_max: usize,
     /// When somebody is taken to have blocked us.
     pub suppression: SuppressionConfig,
+    /// Subscriptions to events.
+    pub subscriptions: SubscriptionsConfig,
 }
 
 /// When somebody is taken to have blocked us: Meta never says so, it is inferred from silence.
@@ -74,6 +76,7 @@ impl Default for Config {
             poll_debounce_ms: 1_000,
             polls_in_flight_max: 8,
             suppression: SuppressionConfig::default(),
+            subscriptions: SubscriptionsConfig::default(),
         }
     }
 }
@@ -87,5 +90,49 @@ impl Validate for Config {
         check.range("poll_debounce_ms", self.poll_debounce_ms, 0, 60_000);
         check.range("polls_in_flight_max", self.polls_in_flight_max, 1, 64);
         check.section("suppression", &self.suppression);
+        check.section("subscriptions", &self.subscriptions);
+    }
+}
+
+/// Bounds of subscriptions to events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct SubscriptionsConfig {
+    /// Subscriptions at a time in this process.
+    pub subscriptions_max: usize,
+    /// Of those, one tenant's.
+    pub subscriptions_per_tenant_max: usize,
+    /// Events that wait for one subscriber; no more is read for it until it takes some.
+    pub buffer_events_max: usize,
+    /// How long a subscriber may take nothing while something waits, in milliseconds, before it is ended.
+    pub stall_ms: u64,
+    /// How long nothing may be sent before a sign of life is, in milliseconds; callers are promised 15,000.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for SubscriptionsConfig {
+    fn default() -> Self {
+        Self {
+            subscriptions_max: 256,
+            subscriptions_per_tenant_max: 32,
+            buffer_events_max: 512,
+            stall_ms: 30_000,
+            heartbeat_ms: 10_000,
+        }
+    }
+}
+
+impl Validate for SubscriptionsConfig {
+    fn validate(&self, check: &mut Check) {
+        check.range("subscriptions_max", self.subscriptions_max, 1, 10_000);
+        check.range(
+            "subscriptions_per_tenant_max",
+            self.subscriptions_per_tenant_max,
+            1,
+            10_000,
+        );
+        check.range("buffer_events_max", self.buffer_events_max, 1, 10_000);
+        check.range("stall_ms", self.stall_ms, 10, 600_000);
+        check.range("heartbeat_ms", self.heartbeat_ms, 10, 15_000);
     }
 }

@@ -11,14 +11,21 @@
 //! Several processes may run it: durable feeds have one active reader for each shard, and the others take over.
 
 mod config;
+mod grpc;
 mod metrics;
 mod observe;
+mod subscribe;
 mod suppression;
 
-pub use config::{Config, SuppressionConfig};
+pub use config::{Config, SubscriptionsConfig, SuppressionConfig};
 
 use anyhow::Context as _;
 use assent_domain::values::{Actor, Term};
+use assent_proto::v1::{
+    event_service_server::EventServiceServer, number_service_server::NumberServiceServer,
+    suppression_service_server::SuppressionServiceServer, tracking_service_server::TrackingServiceServer,
+};
+use assent_read_models::Views;
 use assent_runtime::{
     host::Host,
     supervise::{Backoff, Restart},
@@ -37,6 +44,8 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
     let table = suppression::Table::open(&host.platform.store)
         .await
         .context("the tables of the suppression decider")?;
+    let views = Views::open(&host.platform.store).await.context("the read models")?;
+    add_services(config.subscriptions.clone(), &views, host);
     for shard in host.platform.store.shards() {
         let observer = observe::Observing {
             platform: host.platform.clone(),
@@ -63,6 +72,44 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
             .spawn("tracker-suppression", Restart::After(Backoff::default()), move || {
                 suppression::run(suppressing.clone(), shutdown.clone())
             });
+
+        let (views, feeds) = (views.clone(), host.platform.feeds.clone());
+        let readiness = host.readiness.condition("read-models");
+        let shutdown = host.supervisor.shutdown().clone();
+        host.supervisor
+            .spawn("read-models", Restart::After(Backoff::default()), move || {
+                let (views, feeds, shutdown, readiness) =
+                    (views.clone(), feeds.clone(), shutdown.clone(), readiness.clone());
+                async move {
+                    readiness.met();
+                    let healthy = |is_healthy| {
+                        if is_healthy {
+                            readiness.met();
+                        } else {
+                            readiness.unmet("the read models cannot be written");
+                        }
+                    };
+                    views.run(&feeds, shard, shutdown.soft().clone(), healthy).await;
+                    Ok(())
+                }
+            });
     }
     Ok(())
+}
+
+/// Adds the services to the port for callers.
+fn add_services(subscriptions: SubscriptionsConfig, views: &Views, host: &mut Host) {
+    let ground = grpc::Ground {
+        platform: host.platform.clone(),
+        views: views.clone(),
+    };
+    let max = grpc::REQUEST_BYTES_MAX;
+    let shutdown = host.supervisor.shutdown().clone();
+    let events = grpc::EventApi::new(ground.clone(), subscriptions, shutdown);
+    host.add_service(NumberServiceServer::new(grpc::NumberApi(ground.clone())).max_decoding_message_size(max));
+    host.add_service(
+        SuppressionServiceServer::new(grpc::SuppressionApi(ground.clone())).max_decoding_message_size(max),
+    );
+    host.add_service(TrackingServiceServer::new(grpc::TrackingApi(ground)).max_decoding_message_size(max));
+    host.add_service(EventServiceServer::new(events).max_decoding_message_size(max));
 }

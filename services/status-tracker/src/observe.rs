@@ -70,6 +70,7 @@ pub(crate) async fn run(observing: Observing, shutdown: Shutdown) -> TaskResult 
         followed: None,
         look_after: LOOK_FIRST,
         not_before: Instant::now(),
+        lag: metrics::Lag::of(FEED),
         observing,
         feed,
     };
@@ -91,6 +92,7 @@ struct Observer {
     followed: Option<Arc<Tenants>>,
     look_after: Duration,
     not_before: Instant,
+    lag: metrics::Lag,
 }
 
 /// A poll that ended.
@@ -253,7 +255,12 @@ impl Observer {
             }
         }
         match self.feed.commit(&batch.checkpoint).await {
-            Ok(()) => self.observing.readiness.met(),
+            Ok(()) => {
+                self.observing.readiness.met();
+                let Observing { platform, shard, .. } = &self.observing;
+                let position = batch.checkpoint.position();
+                self.lag.measure(&platform.store, *shard, position).await;
+            }
             Err(error) => self.trouble(&error).await,
         }
         Ok(())

@@ -21,9 +21,7 @@ use assent_domain::{
     suppression::SuppressionCommand,
     values::{ContactId, MessageId, TenantId, Timestamp},
 };
-use assent_event_store::{
-    AppendError, Batch, Checkpoint, Feed, FeedError, ReadError, RecordedEvent, ShardId, Start,
-};
+use assent_event_store::{AppendError, Batch, Checkpoint, Feed, FeedError, ReadError, RecordedEvent, ShardId, Start};
 use assent_runtime::{
     admin::Condition, facts::of_category, log, platform::Platform, shutdown::Shutdown, streams::Subject,
     supervise::TaskResult,
@@ -68,7 +66,10 @@ pub(crate) struct Suppressing {
 
 /// Decides until the soft shutdown.
 pub(crate) async fn run(suppressing: Suppressing, shutdown: Shutdown) -> TaskResult {
-    let feed = suppressing.platform.feeds.feed(FEED, suppressing.shard, Start::Beginning);
+    let feed = suppressing
+        .platform
+        .feeds
+        .feed(FEED, suppressing.shard, Start::Beginning);
     let mut reader = Reader {
         suppressing,
         feed,
@@ -80,6 +81,7 @@ pub(crate) async fn run(suppressing: Suppressing, shutdown: Shutdown) -> TaskRes
         persist_at: Instant::now(),
         not_before: Instant::now(),
         searched_at: None,
+        lag: metrics::Lag::of(FEED),
     };
     reader.suppressing.readiness.met();
     tokio::select! {
@@ -110,7 +112,9 @@ impl Trouble {
     /// Whether the log itself was damaged, so that going on would be wrong.
     fn is_fatal(&self) -> bool {
         let read = match self {
-            Self::Read(error) | Self::Feed(FeedError::Read(error)) | Self::Suppress(SuppressError::Read(error)) => error,
+            Self::Read(error) | Self::Feed(FeedError::Read(error)) | Self::Suppress(SuppressError::Read(error)) => {
+                error
+            }
             Self::Suppress(_) | Self::Feed(_) | Self::Table(_) => return false,
         };
         matches!(read, ReadError::Hole { .. } | ReadError::NoSuchShard { .. })
@@ -132,6 +136,7 @@ struct Reader {
     not_before: Instant,
     /// The numbers' clock at the last search for silence.
     searched_at: Option<Timestamp>,
+    lag: metrics::Lag,
 }
 
 impl Reader {
@@ -163,7 +168,9 @@ impl Reader {
     async fn start_over(&mut self, error: &Trouble) {
         let shard = self.suppressing.shard.0;
         tracing::warn!(feed = FEED, shard, %error, "deciding about people is held up; trying again");
-        self.suppressing.readiness.unmet("the log or the decider's tables cannot be reached");
+        self.suppressing
+            .readiness
+            .unmet("the log or the decider's tables cannot be reached");
         self.feed.rewind();
         (self.step, self.done) = (None, None);
         self.window = Window::default();
@@ -209,11 +216,18 @@ impl Reader {
 
     /// What single events say about people, at once.
     async fn conclude(&mut self, urgent: Urgent) -> Result<(), Trouble> {
-        let failed: Vec<MessageId> = urgent.unreachable.iter().map(|unreachable| unreachable.message).collect();
+        let failed: Vec<MessageId> = urgent
+            .unreachable
+            .iter()
+            .map(|unreachable| unreachable.message)
+            .collect();
         self.look_up(failed).await?;
         let mut wishes = Vec::new();
         for unreachable in urgent.unreachable {
-            let Some((contact, tenant)) = self.contacts.get(unreachable.message).zip(log::tenant_of(&unreachable.cause))
+            let Some((contact, tenant)) = self
+                .contacts
+                .get(unreachable.message)
+                .zip(log::tenant_of(&unreachable.cause))
             else {
                 metrics::skipped("no_contact");
                 continue;
@@ -229,7 +243,11 @@ impl Reader {
             wishes.push(Wish::ours(contact, tenant, command, Some(unreachable.cause)));
         }
         for message in urgent.arrived {
-            wishes.extend(self.contacts.get(message).and_then(|contact| self.arrival(contact, message)));
+            wishes.extend(
+                self.contacts
+                    .get(message)
+                    .and_then(|contact| self.arrival(contact, message)),
+            );
         }
         let mut writers = Vec::new();
         for written in urgent.written {
@@ -260,7 +278,11 @@ impl Reader {
 
     /// The sign of life that an arrival is, if the person is thought not to be reachable.
     fn arrival(&self, contact: ContactId, message: MessageId) -> Option<Wish> {
-        let arrived = self.window.arrived.get(&message).filter(|_| self.suppressed.contains(&contact))?;
+        let arrived = self
+            .window
+            .arrived
+            .get(&message)
+            .filter(|_| self.suppressed.contains(&contact))?;
         let tenant = log::tenant_of(&arrived.cause)?;
         let command = alive(&tenant, LiftReason::Delivered, arrived.at);
         Some(Wish::ours(contact, tenant, command, Some(arrived.cause.clone())))
@@ -268,7 +290,9 @@ impl Reader {
 
     /// Finds the contacts of messages that were decided on longer ago than is remembered.
     async fn look_up(&mut self, messages: Vec<MessageId>) -> Result<Vec<MessageId>, ReadError> {
-        let unknown = messages.into_iter().filter(|message| self.contacts.get(*message).is_none());
+        let unknown = messages
+            .into_iter()
+            .filter(|message| self.contacts.get(*message).is_none());
         let unknown: Vec<MessageId> = unknown.collect::<HashSet<_>>().into_iter().collect();
         let Suppressing { platform, shard, .. } = &self.suppressing;
         for some in unknown.chunks(LOOK_UP_MAX) {
@@ -288,9 +312,17 @@ impl Reader {
     /// Writes what the window leaves behind, with the checkpoint, and looks for silence when it is time.
     async fn persist(&mut self) -> Result<(), Trouble> {
         let Some(step) = self.step.clone() else { return Ok(()) };
-        let wanted = self.window.sent.keys().chain(self.window.arrived.keys()).copied().collect();
+        let wanted = self
+            .window
+            .sent
+            .keys()
+            .chain(self.window.arrived.keys())
+            .copied()
+            .collect();
         let late = self.look_up(wanted).await?;
-        let lifts = late.into_iter().filter_map(|message| self.arrival(self.contacts.get(message)?, message));
+        let lifts = late
+            .into_iter()
+            .filter_map(|message| self.arrival(self.contacts.get(message)?, message));
         let lifts: Vec<Wish> = lifts.collect();
         for settled in settle_or_skip(&self.suppressing, lifts).await?.values() {
             if !settled.state.is_in_force() {
@@ -298,9 +330,14 @@ impl Reader {
             }
         }
         let rows = self.rows();
-        self.suppressing.table.commit(self.suppressing.shard, &rows, &step).await?;
+        self.suppressing
+            .table
+            .commit(self.suppressing.shard, &rows, &step)
+            .await?;
         self.window.clear();
         self.done = Some(step.position());
+        let Suppressing { platform, shard, .. } = &self.suppressing;
+        self.lag.measure(&platform.store, *shard, step.position()).await;
         self.step = None;
         self.search().await
     }
@@ -319,7 +356,9 @@ impl Reader {
             if window.arrived.contains_key(message) || window.failed.contains(message) {
                 continue;
             }
-            let Some(contact) = self.contacts.get(*message) else { continue };
+            let Some(contact) = self.contacts.get(*message) else {
+                continue;
+            };
             let alive_at = window.people.get(&contact).and_then(|person| person.alive_at);
             if alive_at < Some(*sent_at) {
                 waiting.push((*message, contact, number.clone(), *sent_at));
@@ -328,13 +367,23 @@ impl Reader {
         let suppressed = &self.suppressed;
         let person = |(contact, person): (&ContactId, &window::Person)| {
             let is_suppressed = Some(suppressed.contains(contact));
-            (*contact, window::Person { is_suppressed, ..*person })
+            (
+                *contact,
+                window::Person {
+                    is_suppressed,
+                    ..*person
+                },
+            )
         };
         Rows {
             people: window.people.iter().map(person).collect(),
             waiting,
             failed: window.failed.iter().copied().collect(),
-            clocks: window.clocks.iter().map(|(number, clock)| (number.clone(), *clock)).collect(),
+            clocks: window
+                .clocks
+                .iter()
+                .map(|(number, clock)| (number.clone(), *clock))
+                .collect(),
         }
     }
 
@@ -349,7 +398,9 @@ impl Reader {
             return Ok(());
         }
         loop {
-            let Suppressing { table, config, shard, .. } = &self.suppressing;
+            let Suppressing {
+                table, config, shard, ..
+            } = &self.suppressing;
             let candidates = table.candidates(*shard, silence, config.silent_messages_min).await?;
             if candidates.is_empty() {
                 break;

@@ -2,5 +2,8 @@
 
 mod suite {
     mod observing;
+    mod people;
+    mod subscribing;
     mod support;
+    mod suppressing;
 }

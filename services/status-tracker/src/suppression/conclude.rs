@@ -75,7 +75,11 @@ pub(crate) fn fold(facts: &Facts<'_>, contact: ContactId) -> (Suppression, u32) 
     let subject = Subject::Contact(contact);
     let events: Vec<SuppressionEvent> = facts.of(subject).map(|(_, event)| event).collect();
     let of_category = |event: &&RecordedEvent| log::is_of(event, StreamCategory::Suppression);
-    let version = facts.events(subject).iter().rfind(of_category).map_or(0, |event| event.version);
+    let version = facts
+        .events(subject)
+        .iter()
+        .rfind(of_category)
+        .map_or(0, |event| event.version);
     (SuppressionDecider::fold(&events), version)
 }
 
@@ -158,7 +162,9 @@ async fn append(
     let append = Append::new().write(stream, Expected::Exact(version), new);
     match platform.store.append(shard, append).await {
         Ok(_) => {
-            events.iter().for_each(|(event, _)| metrics::concluded(event.wire_name()));
+            events
+                .iter()
+                .for_each(|(event, _)| metrics::concluded(event.wire_name()));
             Ok(true)
         }
         Err(AppendError::Conflict { .. }) => Ok(false),

@@ -185,7 +185,12 @@ fn micros(at: Option<Timestamp>) -> i64 {
 fn people(rows: &[(ContactId, Person)]) -> serde_json::Value {
     let row = |(contact, person): &(ContactId, Person)| {
         let is_suppressed = person.is_suppressed.map_or(0, i32::from);
-        json!([contact.uuid(), micros(person.delivered_at), micros(person.alive_at), is_suppressed])
+        json!([
+            contact.uuid(),
+            micros(person.delivered_at),
+            micros(person.alive_at),
+            is_suppressed
+        ])
     };
     rows.iter().map(row).collect()
 }
@@ -208,7 +213,11 @@ fn messages(rows: &[MessageId]) -> serde_json::Value {
 
 fn clocks(rows: &[(PhoneNumberId, Clock)]) -> serde_json::Value {
     let row = |(number, clock): &(PhoneNumberId, Clock)| {
-        json!([number.as_str(), clock.last_at.as_micros(), clock.steady_since.as_micros()])
+        json!([
+            number.as_str(),
+            clock.last_at.as_micros(),
+            clock.steady_since.as_micros()
+        ])
     };
     rows.iter().map(row).collect()
 }
@@ -240,7 +249,8 @@ impl Table {
         let shard = i32::from(shard.0);
         let (suppressed, clocks): (Vec<(String,)>, Vec<(String, i64, i64)>) = match self {
             Self::Postgres(pool) => {
-                let people = "select contact::text from assent_views.tracker_people where shard = $1 and is_suppressed = 1";
+                let people =
+                    "select contact::text from assent_views.tracker_people where shard = $1 and is_suppressed = 1";
                 let clocks = "select number, last_at, steady_since from assent_views.tracker_clocks where shard = $1";
                 (
                     sqlx::query_as(people).bind(shard).fetch_all(pool).await?,
@@ -256,7 +266,10 @@ impl Table {
                 )
             }
         };
-        let suppressed = suppressed.iter().filter_map(|(contact,)| contact.parse().ok()).collect();
+        let suppressed = suppressed
+            .iter()
+            .filter_map(|(contact,)| contact.parse().ok())
+            .collect();
         let clocks = clocks.into_iter().filter_map(|(number, last_at, steady_since)| {
             let clock = Clock {
                 last_at: Timestamp::from_micros(last_at),
@@ -302,7 +315,10 @@ impl Table {
         let (shard, least) = (i32::from(shard.0), i64::from(messages_min));
         let rows: Vec<(String, String, i64, i64)> = match self {
             Self::Postgres(pool) => {
-                let query = sqlx::query_as(POSTGRES.candidates).bind(shard).bind(silence).bind(least);
+                let query = sqlx::query_as(POSTGRES.candidates)
+                    .bind(shard)
+                    .bind(silence)
+                    .bind(least);
                 query.bind(CANDIDATES_MAX).fetch_all(pool).await?
             }
             Self::Sqlite(pool) => {
@@ -312,7 +328,9 @@ impl Table {
         };
         let mut candidates: Vec<Candidate> = Vec::new();
         for (contact, message, sent_at, delivered_at) in rows {
-            let (Ok(contact), Ok(message)) = (contact.parse(), message.parse()) else { continue };
+            let (Ok(contact), Ok(message)) = (contact.parse(), message.parse()) else {
+                continue;
+            };
             let silent = (message, Timestamp::from_micros(sent_at));
             match candidates.last_mut() {
                 Some(last) if last.contact == contact => last.silent.push(silent),

@@ -248,3 +248,22 @@ pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// Puts an API key on every call.
+pub(super) fn bearer(
+    key: Secret,
+) -> impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone {
+    move |mut request| {
+        let value = format!("Bearer {}", key.expose()).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+impl Stage {
+    /// A connection to the port for callers.
+    pub(super) fn channel(&self) -> tonic::transport::Channel {
+        let url = format!("http://{}", self.addresses.grpc);
+        tonic::transport::Channel::from_shared(url).unwrap().connect_lazy()
+    }
+}

@@ -1,0 +1,472 @@
+//! From recorded events to public ones. What is sealed is opened for a whole batch with one query; without its key it is left
+//! out.
+
+use crate::{
+    grpc::{read_error, unavailable},
+    metrics,
+};
+use assent_api::{decision, message, recipient, timestamp, vocabulary};
+use assent_domain::{
+    delivery::{Delivery, DeliveryState},
+    events::{
+        AttemptEvent, ContactEvent, DecisionEvent, DecodeError, MessageReceived, NumberEvent, ProviderError,
+        ProviderEvent, SuppressionEvent, TemplateEvent,
+    },
+    values::{Alias, CategorySet, ContactId, MessageId, ProfileName, TenantId, TextBody, Timestamp},
+};
+use assent_event_store::{KeyError, LoadedKeys, RecordedEvent, ShardId};
+use assent_proto::v1::{self, EventKind, event::Payload};
+use assent_runtime::{api_error::ApiError, facts::Facts, log, platform::Platform, streams::purpose};
+use assent_sealed::KeyId;
+use serde::Deserialize;
+use std::{borrow::Cow, collections::HashMap};
+
+/// Messages whose last state is remembered; of those before, as many again.
+const STATES_REMEMBERED_MAX: usize = 50_000;
+
+/// The kind of public event that a recorded one is; `None` for what is not shown. Looks at names only.
+pub(super) fn kind_of(wire_name: &str) -> Option<EventKind> {
+    match wire_name {
+        "provider.message_received" => Some(EventKind::InboundMessage),
+        "provider.status_reported" => Some(EventKind::MessageState),
+        "contact.opted_in"
+        | "contact.opted_out"
+        | "contact.platform_stopped"
+        | "contact.platform_resumed"
+        | "contact.erased" => Some(EventKind::Consent),
+        _ => match wire_name.split_once('.')?.0 {
+            "request" | "decision" | "attempt" => Some(EventKind::MessageState),
+            "suppression" => Some(EventKind::Suppression),
+            "number" => Some(EventKind::Number),
+            "template" => Some(EventKind::Template),
+            _ => None,
+        },
+    }
+}
+
+/// Whether an event belongs to a tenant, by what stands beside it.
+pub(super) fn is_of_tenant(event: &RecordedEvent, tenant: &TenantId) -> bool {
+    #[derive(Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow, default)]
+        tenant: Option<Cow<'a, str>>,
+    }
+    serde_json::from_slice::<Meta<'_>>(&event.meta).is_ok_and(|meta| meta.tenant.as_deref() == Some(tenant.as_str()))
+}
+
+/// The strongest state shown of recent messages, in two generations so that forgetting costs nothing.
+#[derive(Debug, Default)]
+struct States {
+    young: HashMap<MessageId, DeliveryState>,
+    old: HashMap<MessageId, DeliveryState>,
+}
+
+impl States {
+    /// Whether the message was not known to be that far; it is from now on.
+    fn rises(&mut self, message: MessageId, state: DeliveryState) -> bool {
+        let before = self.young.get(&message).or_else(|| self.old.get(&message));
+        if before.is_some_and(|before| *before >= state) {
+            return false;
+        }
+        if self.young.len() >= STATES_REMEMBERED_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(message, state);
+        true
+    }
+}
+
+/// Makes public events for one subscriber.
+#[derive(Debug)]
+pub(super) struct Show {
+    platform: Platform,
+    tenant: TenantId,
+    shard: ShardId,
+    states: States,
+}
+
+/// What is read of a status; the rest is skipped.
+#[derive(Deserialize)]
+struct Status<'a> {
+    message: Option<MessageId>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    provider_at: Timestamp,
+    #[serde(default)]
+    errors: Vec<ProviderError>,
+}
+
+/// A message's new state, as one event says it.
+struct Step {
+    message: MessageId,
+    state: DeliveryState,
+    at: Timestamp,
+    refusals: Vec<v1::Refusal>,
+    error: Option<ProviderError>,
+}
+
+impl Show {
+    pub(super) fn new(platform: Platform, tenant: TenantId, shard: ShardId) -> Self {
+        Self {
+            platform,
+            tenant,
+            shard,
+            states: States::default(),
+        }
+    }
+
+    /// The public events that recorded ones are, in order. What cannot be read is left out and counted.
+    pub(super) async fn events<'a>(
+        &mut self,
+        recorded: impl Iterator<Item = &'a RecordedEvent>,
+    ) -> Result<Vec<v1::Event>, ApiError> {
+        let mut shown = Vec::new();
+        let mut inbound = Vec::new();
+        for event in recorded {
+            match self.payload(event) {
+                Ok(Some(Shown::Ready(kind, payload))) => shown.push(event_of(event, kind, *payload)),
+                Ok(Some(Shown::Inbound(received))) => {
+                    inbound.push((shown.len(), event, received));
+                    // Filled in below: its keys are loaded with those of the others.
+                    shown.push(event_of(
+                        event,
+                        EventKind::InboundMessage,
+                        Payload::InboundMessage(v1::InboundMessage::default()),
+                    ));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(shard = event.shard.0, position = event.position, %error, "an event cannot be shown");
+                    metrics::skipped("undecodable");
+                }
+            }
+        }
+        if !inbound.is_empty() {
+            self.open(&inbound, &mut shown).await?;
+        }
+        Ok(shown)
+    }
+
+    fn payload(&mut self, event: &RecordedEvent) -> Result<Option<Shown>, DecodeError> {
+        let ready = |kind, payload| Ok(Some(Shown::Ready(kind, Box::new(payload))));
+        match kind_of(event.kind.as_str()) {
+            Some(EventKind::MessageState) => {
+                let step = step_of(event)?.filter(|step| self.states.rises(step.message, step.state));
+                match step {
+                    Some(step) => ready(EventKind::MessageState, Payload::MessageState(step.render())),
+                    None => Ok(None),
+                }
+            }
+            Some(EventKind::InboundMessage) => match log::read::<ProviderEvent>(event)? {
+                ProviderEvent::MessageReceived(received) => Ok(Some(Shown::Inbound(received))),
+                _ => Ok(None),
+            },
+            Some(EventKind::Consent) => ready(EventKind::Consent, Payload::Consent(consent(event)?)),
+            Some(EventKind::Suppression) => ready(EventKind::Suppression, Payload::Suppression(suppression(event)?)),
+            Some(EventKind::Number) => ready(EventKind::Number, Payload::Number(number(event)?)),
+            Some(EventKind::Template) => ready(EventKind::Template, Payload::Template(template(event)?)),
+            Some(EventKind::Unspecified) | None => Ok(None),
+        }
+    }
+
+    /// Opens what people wrote, all of a batch with one query for the keys and one for the contacts.
+    async fn open(
+        &self,
+        inbound: &[(usize, &RecordedEvent, Box<MessageReceived>)],
+        shown: &mut [v1::Event],
+    ) -> Result<(), ApiError> {
+        let keys = inbound.iter().flat_map(|(_, _, received)| keys_of(received));
+        let keys = self.platform.keys.load(keys, time::OffsetDateTime::now_utc()).await;
+        let keys = keys.map_err(|error| {
+            if error.is_retryable() {
+                unavailable()
+            } else {
+                ApiError::internal(error)
+            }
+        })?;
+        let named = |received: &MessageReceived| {
+            let alias = received.from.first()?.hash;
+            Some(self.platform.contact_id(self.tenant.as_str(), alias))
+        };
+        let facts = self.platform.facts(self.shard, |wanted| {
+            for (_, _, received) in inbound {
+                named(received).into_iter().for_each(|contact| wanted.contact(contact));
+            }
+        });
+        let facts = facts.await.map_err(read_error)?;
+        for (index, event, received) in inbound {
+            let written = written(event, received, named(received), &facts, &keys).map_err(ApiError::internal)?;
+            shown[*index].payload = Some(Payload::InboundMessage(written));
+        }
+        Ok(())
+    }
+}
+
+enum Shown {
+    Ready(EventKind, Box<Payload>),
+    Inbound(Box<MessageReceived>),
+}
+
+fn event_of(event: &RecordedEvent, kind: EventKind, payload: Payload) -> v1::Event {
+    v1::Event {
+        position: event.position,
+        event_id: event.id.to_string(),
+        recorded_at: Some(timestamp::render(message::moment(event.recorded_at))),
+        kind: kind.into(),
+        payload: Some(payload),
+    }
+}
+
+fn keys_of(received: &MessageReceived) -> impl Iterator<Item = KeyId> + '_ {
+    let name = received.profile_name.iter().map(|sealed| sealed.key);
+    let text = received.text.iter().map(|sealed| sealed.key);
+    let aliases = received
+        .from
+        .iter()
+        .filter_map(|alias| Some(alias.sealed.as_ref()?.key));
+    name.chain(text).chain(aliases)
+}
+
+fn written(
+    event: &RecordedEvent,
+    received: &MessageReceived,
+    named: Option<ContactId>,
+    facts: &Facts<'_>,
+    keys: &LoadedKeys,
+) -> Result<v1::InboundMessage, KeyError> {
+    let mut from: Option<Alias> = None;
+    for alias in received.from.iter().filter_map(|alias| alias.sealed.as_ref()) {
+        if from.is_none() {
+            from = keys.open(alias, purpose::ALIAS)?.value();
+        }
+    }
+    let name: Option<ProfileName> = match &received.profile_name {
+        Some(sealed) => keys.open(sealed, purpose::PROFILE_NAME)?.value(),
+        None => None,
+    };
+    let text: Option<TextBody> = match &received.text {
+        Some(sealed) => keys.open(sealed, purpose::INBOUND)?.value(),
+        None => None,
+    };
+    Ok(v1::InboundMessage {
+        inbound_id: event.id.to_string(),
+        to: received.number.as_str().to_owned(),
+        contact_id: named
+            .map(|contact| facts.survivor(contact).0.to_string())
+            .unwrap_or_default(),
+        from: from.as_ref().map(recipient::render),
+        profile_name: name.map(|name| name.0).unwrap_or_default(),
+        r#type: received.kind.as_str().to_owned(),
+        content: text.map(|text| v1::inbound_message::Content::Text(text.0)),
+        occurred_at: Some(timestamp::render(received.provider_at)),
+    })
+}
+
+impl Step {
+    fn render(self) -> v1::MessageStateChanged {
+        v1::MessageStateChanged {
+            message_id: self.message.to_string(),
+            state: vocabulary::state(self.state).into(),
+            r#final: self.state.is_final(),
+            refusals: self.refusals,
+            provider_error: self.error.map(message::render_error),
+            occurred_at: Some(timestamp::render(self.at)),
+        }
+    }
+}
+
+/// The state that an event about a message reports; `None` if it reports none, or is not about a message of ours.
+fn step_of(event: &RecordedEvent) -> Result<Option<Step>, DecodeError> {
+    let mut step = Step {
+        message: MessageId::new(event.stream.key),
+        state: DeliveryState::Unknown,
+        at: message::moment(event.recorded_at),
+        refusals: Vec::new(),
+        error: None,
+    };
+    // The most frequent ones say all that is needed by their name.
+    match event.kind.as_str() {
+        "request.submitted" => step.state = DeliveryState::Requested,
+        "request.cancel_requested" => return Ok(None),
+        "decision.authorized" => step.state = DeliveryState::Authorized,
+        "attempt.started" => step.state = DeliveryState::Sending,
+        "provider.status_reported" => return status_step(event, step),
+        name if name.starts_with("decision.") => {
+            let decided = log::read::<DecisionEvent>(event)?;
+            step.state = Delivery::of_decision(&decided).state();
+            if let DecisionEvent::Refused(refused) = &decided {
+                step.refusals = decision::refusals(&refused.refusals);
+            }
+        }
+        _ => {
+            let attempt = log::read::<AttemptEvent>(event)?;
+            step.state = Delivery::of_attempt(&attempt).state();
+            if let AttemptEvent::Rejected(rejected) = &attempt {
+                step.error = Some(rejected.error);
+            }
+        }
+    }
+    Ok((step.state != DeliveryState::Unknown).then_some(step))
+}
+
+fn status_step(event: &RecordedEvent, step: Step) -> Result<Option<Step>, DecodeError> {
+    let name = "provider.status_reported";
+    if event.schema_version != 1 {
+        let version = event.schema_version;
+        return Err(DecodeError::UnknownVersion {
+            name,
+            version,
+            known: 1,
+        });
+    }
+    let status: Status<'_> = serde_json::from_slice(&event.data).map_err(|error| DecodeError::Shape {
+        name,
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let state = match &*status.status {
+        "sent" => DeliveryState::Sent,
+        "delivered" => DeliveryState::Delivered,
+        "read" => DeliveryState::Read,
+        "played" => DeliveryState::Played,
+        "failed" => DeliveryState::Failed,
+        _ => return Ok(None),
+    };
+    let unknown = ProviderError { code: 0, subcode: None };
+    let error = (state == DeliveryState::Failed).then(|| status.errors.first().copied().unwrap_or(unknown));
+    Ok(status.message.map(|message| Step {
+        message,
+        state,
+        at: status.provider_at,
+        error,
+        ..step
+    }))
+}
+
+fn consent(event: &RecordedEvent) -> Result<v1::ConsentChanged, DecodeError> {
+    let mut changed = v1::ConsentChanged {
+        contact_id: ContactId::new(event.stream.key).to_string(),
+        ..v1::ConsentChanged::default()
+    };
+    let of = |categories: &CategorySet, state: v1::ConsentState, since: Timestamp, source: &str| {
+        let consent = |category| v1::CategoryConsent {
+            category: assent_api::category::render(category).into(),
+            state: state.into(),
+            since: Some(timestamp::render(since)),
+            source: source.to_owned(),
+            event_id: event.id.to_string(),
+        };
+        categories.iter().map(consent).collect()
+    };
+    match log::read::<ContactEvent>(event)? {
+        ContactEvent::OptedIn(given) => {
+            let state = v1::ConsentState::OptedIn;
+            changed.consents = of(&given.categories, state, given.given_at, given.source.as_str());
+        }
+        ContactEvent::OptedOut(given) => {
+            let state = v1::ConsentState::OptedOut;
+            changed.consents = of(&given.categories, state, given.given_at, given.source.as_str());
+        }
+        ContactEvent::PlatformStopped(_) => changed.platform_stop = Some(true),
+        ContactEvent::PlatformResumed(_) => changed.platform_stop = Some(false),
+        ContactEvent::Erased(_) => changed.erased = true,
+        ContactEvent::AliasBound(_) | ContactEvent::Merged(_) | ContactEvent::MergedInto(_) => {}
+    }
+    Ok(changed)
+}
+
+fn suppression(event: &RecordedEvent) -> Result<v1::SuppressionChanged, DecodeError> {
+    let mut suppression = v1::Suppression {
+        contact_id: ContactId::new(event.stream.key).to_string(),
+        active: true,
+        ..v1::Suppression::default()
+    };
+    let mut evidence = v1::SuppressionEvidence {
+        position: event.position,
+        recorded_at: Some(timestamp::render(message::moment(event.recorded_at))),
+        ..v1::SuppressionEvidence::default()
+    };
+    match log::read::<SuppressionEvent>(event)? {
+        SuppressionEvent::Undeliverable(concluded) => {
+            suppression.reason = v1::SuppressionReason::Undeliverable.into();
+            suppression.since = Some(timestamp::render(concluded.failed_at));
+            evidence.message_id = concluded.message.map(|message| message.to_string()).unwrap_or_default();
+            evidence.provider_code = i32::try_from(concluded.code).unwrap_or_default();
+            evidence.summary = format!(
+                "Meta said that the person cannot be reached (error {}).",
+                concluded.code
+            );
+        }
+        SuppressionEvent::SuspectedBlocked(concluded) => {
+            suppression.reason = v1::SuppressionReason::SuspectedBlocked.into();
+            suppression.since = Some(timestamp::render(concluded.concluded_at));
+            evidence.summary = format!(
+                "{} messages in a row were sent since {} and none was delivered.",
+                concluded.sent_without_delivery, concluded.first_sent_at
+            );
+        }
+        SuppressionEvent::Lifted(lifted) => {
+            suppression.active = false;
+            suppression.ended_at = Some(timestamp::render(lifted.lifted_at));
+            evidence.summary = match lifted.reason {
+                assent_domain::events::LiftReason::PersonWrote => "The person wrote.",
+                assent_domain::events::LiftReason::Delivered => "A message was delivered.",
+                assent_domain::events::LiftReason::Requested => "Somebody lifted it.",
+            }
+            .to_owned();
+        }
+    }
+    suppression.evidence = vec![evidence];
+    Ok(v1::SuppressionChanged {
+        suppression: Some(suppression),
+    })
+}
+
+fn number(event: &RecordedEvent) -> Result<v1::NumberChanged, DecodeError> {
+    let NumberEvent::Observed(seen) = log::read::<NumberEvent>(event)?;
+    let recorded_at = message::moment(event.recorded_at);
+    Ok(v1::NumberChanged {
+        phone_number_id: seen.number.as_str().to_owned(),
+        change: Some(crate::grpc::render_change(&seen, event.position, recorded_at)),
+    })
+}
+
+fn template(event: &RecordedEvent) -> Result<v1::TemplateChanged, DecodeError> {
+    let TemplateEvent::Observed(seen) = log::read::<TemplateEvent>(event)?;
+    Ok(v1::TemplateChanged {
+        waba_id: seen.waba.as_str().to_owned(),
+        name: seen.template.name.as_str().to_owned(),
+        language: seen.template.language.as_str().to_owned(),
+        provider_status: seen.status.as_str().to_ascii_uppercase(),
+        category: assent_api::category::render(seen.category).into(),
+        reason: seen.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assent_domain::events::DomainEvent as _;
+
+    #[test]
+    fn every_event_of_ours_has_a_kind_or_is_left_out_on_purpose() {
+        let shown = |names: &[(&str, u16)]| names.iter().filter(|(name, _)| kind_of(name).is_some()).count();
+        assert_eq!(shown(DecisionEvent::TABLE), DecisionEvent::TABLE.len());
+        assert_eq!(shown(AttemptEvent::TABLE), AttemptEvent::TABLE.len());
+        assert_eq!(shown(SuppressionEvent::TABLE), SuppressionEvent::TABLE.len());
+        assert_eq!(shown(ProviderEvent::TABLE), 2);
+        // Aliases and merges are not the tenant's business.
+        assert_eq!(shown(ContactEvent::TABLE), ContactEvent::TABLE.len() - 3);
+        assert_eq!(kind_of("pacing.braked"), None);
+    }
+
+    #[test]
+    fn a_report_that_comes_late_is_left_out() {
+        let mut states = States::default();
+        let message = MessageId::new(uuid::Uuid::from_u128(1));
+        assert!(states.rises(message, DeliveryState::Sent));
+        assert!(states.rises(message, DeliveryState::Read));
+        assert!(!states.rises(message, DeliveryState::Delivered));
+        assert!(!states.rises(message, DeliveryState::Read));
+    }
+}
