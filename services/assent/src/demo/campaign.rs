@@ -131,21 +131,22 @@ pub(super) async fn send(
             bail!("two requests were answered with the same message id");
         }
     }
-    let reasons: Vec<String> = reasons
-        .iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
+    let refused = match refusals(&reasons).as_str() {
+        "" => "none refused".to_owned(),
+        reasons => format!("refused: {reasons}"),
+    };
     bar.done(&format!(
-        "{} requested in {:.1} s, {authorized} authorized, refused: {}",
+        "{} requested in {:.1} s: {authorized} authorized, {refused}",
         campaign.people.len(),
         begun.elapsed().as_secs_f64(),
-        if reasons.is_empty() {
-            "none".to_owned()
-        } else {
-            reasons.join(", ")
-        },
     ));
     Ok(())
+}
+
+/// Counts of reasons in words.
+fn refusals(reasons: &BTreeMap<String, u64>) -> String {
+    let words = |(reason, count): (&String, &u64)| format!("{count} {}", reason.to_lowercase().replace('_', " "));
+    reasons.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 async fn request(stage: &Stage, campaign: &Campaign<'_>, person: &Person) -> anyhow::Result<(Uuid, Answer)> {
@@ -208,11 +209,13 @@ pub(super) async fn people_write_stop(stage: &Stage, screen: &Screen, people: &[
         }
         bar.advance();
     }
-    let elapsed = begun.elapsed().as_millis();
-    bar.done(&format!(
-        "{} people wrote STOP; {elapsed} ms later all of it was in force",
-        people.len()
-    ));
+    let (elapsed, count) = (begun.elapsed().as_millis(), people.len());
+    let who = if count == 1 {
+        "one person".to_owned()
+    } else {
+        format!("{count} people")
+    };
+    bar.done(&format!("{who} wrote STOP; {elapsed} ms later all of it was in force"));
     Ok(())
 }
 
