@@ -90,17 +90,33 @@ impl Change {
         let mut events = Vec::new();
         for (from, other) in person.known().filter(|(id, _)| *id != contact) {
             let snapshot = other.snapshot(*from);
-            plan.obey(ContactCommand::Merge { from: *from, snapshot, at }, &mut events)?;
+            plan.obey(
+                ContactCommand::Merge {
+                    from: *from,
+                    snapshot,
+                    at,
+                },
+                &mut events,
+            )?;
             let ends = ContactDecider::decide(other, ContactCommand::MergeInto { into: contact, at })?;
             plan.write(*from, expected(other), ends);
         }
         for alias in &self.aliases {
-            plan.obey(ContactCommand::BindAlias { alias: alias.clone(), at }, &mut events)?;
+            plan.obey(
+                ContactCommand::BindAlias {
+                    alias: alias.clone(),
+                    at,
+                },
+                &mut events,
+            )?;
         }
         // Every alias leads to the contact: from its own stream, if that is not the contact's.
         for own in self.contacts.iter().take(self.aliases.len()) {
             if *own != contact && facts.contact(*own) == Contact::Unknown {
-                let leads = MergedInto { into: contact, merged_at: at };
+                let leads = MergedInto {
+                    into: contact,
+                    merged_at: at,
+                };
                 plan.write(*own, Expected::NoStream, vec![leads.into()]);
             }
         }
@@ -147,7 +163,10 @@ impl Plan {
     /// The events to be written to the contact itself.
     pub(crate) fn own_events_mut(&mut self) -> Option<&mut Vec<ContactEvent>> {
         let contact = self.contact;
-        self.writes.iter_mut().find(|(id, ..)| *id == contact).map(|(.., events)| events)
+        self.writes
+            .iter_mut()
+            .find(|(id, ..)| *id == contact)
+            .map(|(.., events)| events)
     }
 
     /// The append, and the contact's own new events as they will be recorded.
@@ -160,7 +179,9 @@ impl Plan {
             if *contact == self.contact {
                 own.clone_from(&recorded);
             }
-            append = append.write(stream, *expected, recorded).sealed_with(events.iter().filter_map(key_of));
+            append = append
+                .write(stream, *expected, recorded)
+                .sealed_with(events.iter().filter_map(key_of));
         }
         (append, own)
     }

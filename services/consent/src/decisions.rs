@@ -128,7 +128,12 @@ impl Decisions<'_> {
             }
             metrics::conflict("decision");
             if tries % TRIES_WORTH_TELLING == 0 {
-                tracing::warn!(shard = self.shard.0, tries, requests = again.len(), "contacts keep changing");
+                tracing::warn!(
+                    shard = self.shard.0,
+                    tries,
+                    requests = again.len(),
+                    "contacts keep changing"
+                );
             }
             tokio::time::sleep(AGAIN_AFTER * tries.min(100)).await;
             requests = again;
@@ -142,21 +147,26 @@ impl Decisions<'_> {
         requests: &[Request],
     ) -> Result<Vec<impl Future<Output = (DecisionEvent, Result<Appended, AppendError>)> + use<>>, HandleError> {
         let tenants = self.platform.tenants.tenants();
-        let questions: Vec<Question> =
-            requests.iter().map(|request| request.question(self.platform, &tenants)).collect();
+        let questions: Vec<Question> = requests
+            .iter()
+            .map(|request| request.question(self.platform, &tenants))
+            .collect();
         let want = |wanted: &mut Wanted<'_>| questions.iter().for_each(|question| question.want(wanted));
         let facts = self.platform.facts(self.shard, want).await?;
         let mut folded = Folded::default();
-        let known: Vec<Known> =
-            questions.iter().map(|question| Known::of(question, &facts, &mut folded)).collect();
+        let known: Vec<Known> = questions
+            .iter()
+            .map(|question| Known::of(question, &facts, &mut folded))
+            .collect();
         drop(facts);
         let seen = self.seen(requests, &known).await?;
         let now = log::now();
         let judged = requests.iter().zip(&questions).zip(&known);
         Ok(judged
             .map(|((request, question), known)| {
-                let (decision, append) =
-                    request.span.in_scope(|| self.decide(request, question, known, &seen, now));
+                let (decision, append) = request
+                    .span
+                    .in_scope(|| self.decide(request, question, known, &seen, now));
                 let (store, shard) = (self.platform.store.clone(), self.shard);
                 async move { (decision, store.append(shard, append).await) }.instrument(request.span.clone())
             })
@@ -201,7 +211,9 @@ impl Decisions<'_> {
         let mut append = Append::new().write(stream, Expected::NoStream, [event]);
         if matches!(decision, DecisionEvent::Authorized(_)) {
             for (contact, expected) in guards {
-                let stream = self.platform.stream_of(StreamCategory::Contact, Subject::Contact(contact));
+                let stream = self
+                    .platform
+                    .stream_of(StreamCategory::Contact, Subject::Contact(contact));
                 append = append.guard(stream, expected);
             }
         }

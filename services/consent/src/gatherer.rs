@@ -78,10 +78,7 @@ impl Gatherer {
     }
 
     async fn serve(self, shard: ShardId) {
-        let _serving = Serving {
-            gatherer: &self,
-            shard,
-        };
+        let _serving = Serving { gatherer: &self, shard };
         loop {
             let callers = self.next(shard);
             if callers.is_empty() {

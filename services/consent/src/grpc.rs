@@ -5,10 +5,10 @@ mod record;
 mod render;
 
 use crate::{
+    Config,
     gatherer::Gatherer,
     judging::{Folded, Known, Question},
     views::Views,
-    Config,
 };
 use assent_api::{Problems, category, content, decision, ids, recipient, timestamp};
 use assent_domain::{
@@ -93,7 +93,10 @@ impl ConsentGrpc {
         Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| {
             ApiError::new(ErrorCode::Overloaded)
                 .metadata("limit", "calls_in_flight")
-                .message(format!("{} calls are in flight; nothing was recorded", self.in_flight_max))
+                .message(format!(
+                    "{} calls are in flight; nothing was recorded",
+                    self.in_flight_max
+                ))
                 .retry_after(RETRY_AFTER)
         })
     }
@@ -162,7 +165,11 @@ impl ConsentGrpc {
                 move |facts| Known::of(&read, facts, &mut Folded::default()),
             )
             .await?;
-        let seen = self.views.seen(known.aliases()).await.map_err(|error| store_error(&error))?;
+        let seen = self
+            .views
+            .seen(known.aliases())
+            .await
+            .map_err(|error| store_error(&error))?;
         let now = log::now();
         let verdict = known.judge(&question, &seen, now);
         let mut decision = decision::judgement(&verdict.judgement, now);
@@ -244,7 +251,9 @@ impl ConsentService for ConsentGrpc {
     ) -> Result<Response<CheckMessageResponse>, Status> {
         let principal = principal(&request)?;
         // Whoever may send may also ask whether it would be let through.
-        principal.require(Scope::Send).or_else(|_| principal.require(Scope::Read))?;
+        principal
+            .require(Scope::Send)
+            .or_else(|_| principal.require(Scope::Read))?;
         let caller = self.caller(&principal)?;
         let _permit = self.admit()?;
         Ok(Response::new(self.check(&caller, request.into_inner()).await?))

@@ -1,9 +1,6 @@
 //! Asking the gates about messages, recorded or imagined: the same code for decisions and for dry runs.
 
-use crate::{
-    person::Person,
-    views::Seen,
-};
+use crate::{person::Person, views::Seen};
 use assent_domain::{
     contact::Contact,
     events::SuppressionEvent,

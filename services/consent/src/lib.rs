@@ -68,7 +68,11 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
             batches_in_flight_max: config.batches_in_flight_max,
         };
         let condition = host.readiness.condition(REQUESTS_FEED);
-        spawn_reader(host, REQUESTS_FEED, Reader::new(&platform, REQUESTS_FEED, shard, pace, requests, condition));
+        spawn_reader(
+            host,
+            REQUESTS_FEED,
+            Reader::new(&platform, REQUESTS_FEED, shard, pace, requests, condition),
+        );
 
         let withdrawals = Arc::new(Withdrawals::new(platform.clone(), shard));
         let pace = Pace {
@@ -87,11 +91,12 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
 fn spawn_reader<H: reader::Handler>(host: &Host, name: &'static str, reader: Reader<H>) {
     let reader = Arc::new(reader);
     let shutdown = host.supervisor.shutdown().clone();
-    host.supervisor.spawn(name, Restart::After(Backoff::default()), move || {
-        let (reader, shutdown) = (Arc::clone(&reader), shutdown.clone());
-        async move {
-            reader.run(&shutdown).await;
-            Ok(())
-        }
-    });
+    host.supervisor
+        .spawn(name, Restart::After(Backoff::default()), move || {
+            let (reader, shutdown) = (Arc::clone(&reader), shutdown.clone());
+            async move {
+                reader.run(&shutdown).await;
+                Ok(())
+            }
+        });
 }

@@ -42,13 +42,19 @@ impl Person {
     /// would make.
     pub(crate) fn id(&self) -> ContactId {
         let known = self.known().map(|(id, _)| *id).reduce(survivor_of);
-        known.or_else(|| self.contacts.first().map(|(id, _)| *id)).unwrap_or(ContactId::new(uuid::Uuid::nil()))
+        known
+            .or_else(|| self.contacts.first().map(|(id, _)| *id))
+            .unwrap_or(ContactId::new(uuid::Uuid::nil()))
     }
 
     /// All contacts as one, as a merge would leave them.
     pub(crate) fn as_one(&self) -> Cow<'_, Contact> {
         let id = self.id();
-        let own = self.contacts.iter().find(|(own, _)| *own == id).map(|(_, contact)| contact);
+        let own = self
+            .contacts
+            .iter()
+            .find(|(own, _)| *own == id)
+            .map(|(_, contact)| contact);
         let own = own.unwrap_or(&Contact::Unknown);
         if self.known().count() < 2 {
             return Cow::Borrowed(own);

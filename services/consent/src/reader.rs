@@ -9,11 +9,7 @@ use crate::{
 };
 use assent_event_store::{Batch, Checkpoint, Feed, FeedError, KeyError, ReadError, RecordedEvent, ShardId, Start};
 use assent_runtime::{admin::Condition, platform::Platform, shutdown::Shutdown};
-use futures::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesOrdered,
-};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use std::{
     sync::{
         Arc,
@@ -118,7 +114,9 @@ impl<W> Pipeline<'_, W> {
 
     /// The step from the last commit up to and with `checkpoint`.
     fn step(&self, checkpoint: &Checkpoint) -> Checkpoint {
-        self.done.as_ref().map_or_else(|| checkpoint.clone(), |done| done.through(checkpoint))
+        self.done
+            .as_ref()
+            .map_or_else(|| checkpoint.clone(), |done| done.through(checkpoint))
     }
 
     fn add_done(&mut self, checkpoint: &Checkpoint) {
@@ -245,7 +243,9 @@ impl<H: Handler> Reader<H> {
                 pipeline.add_done(&checkpoint);
             } else {
                 // Behind batches that are not done yet.
-                pipeline.in_flight.push_back(Box::pin(async move { (checkpoint, Ok(Changes::default())) }));
+                pipeline
+                    .in_flight
+                    .push_back(Box::pin(async move { (checkpoint, Ok(Changes::default())) }));
             }
             return Ok(());
         };

@@ -81,9 +81,7 @@ impl Requests {
                     }
                     Some(ProviderStatus::Sent | ProviderStatus::Other(_)) | None => false,
                 };
-                if matters
-                    && let Some(ProviderEvent::StatusReported(status)) = read(event)
-                {
+                if matters && let Some(ProviderEvent::StatusReported(status)) = read(event) {
                     self.fold_status(&status, &mut work.changes);
                 }
             }
@@ -138,7 +136,9 @@ impl Requests {
             })
             .await?;
         for (message, rejected) in &work.rejected {
-            let Some(submitted) = submitted(&facts, *message) else { continue };
+            let Some(submitted) = submitted(&facts, *message) else {
+                continue;
+            };
             let (alias, at) = (submitted.recipient.alias, rejected.rejected_at);
             match rejected.error.code {
                 codes::UNDELIVERABLE => work.changes.failed(alias, rejected.error.code, at),

@@ -97,13 +97,17 @@ impl Seen {
     /// Until when a window of these people is open, with any number.
     pub(crate) fn open_until(&self, aliases: &[AliasHash], now: Timestamp) -> Option<Timestamp> {
         let numbers = self.0.windows.keys().map(|(_, number)| number);
-        numbers.filter_map(|number| self.window(aliases, number).open_until(now)).max()
+        numbers
+            .filter_map(|number| self.window(aliases, number).open_until(now))
+            .max()
     }
 
     /// Adds whether a person, by any of their aliases, cannot be reached.
     pub(crate) fn suppress(&self, aliases: &[AliasHash], facts: &mut SuppressionFacts) {
         for reach in aliases.iter().filter_map(|alias| self.0.reach.get(alias)) {
-            reach.failed_at.inspect(|(at, code)| facts.failed_undeliverable(*code, *at));
+            reach
+                .failed_at
+                .inspect(|(at, code)| facts.failed_undeliverable(*code, *at));
             reach.alive_at.inspect(|at| facts.evidence_of_life(*at));
         }
     }
@@ -164,7 +168,9 @@ impl Views {
                 .execute(&mut *transaction)
                 .await?;
             for table in Dialect::Postgres.tables() {
-                sqlx::query(sqlx::AssertSqlSafe(table)).execute(&mut *transaction).await?;
+                sqlx::query(sqlx::AssertSqlSafe(table))
+                    .execute(&mut *transaction)
+                    .await?;
             }
             transaction.commit().await?;
         } else if let Some(pool) = store.sqlite() {
@@ -186,7 +192,9 @@ impl Views {
             for row in sqlx::query(dialect.select_seen()).bind(&json).fetch_all(pool).await? {
                 let Some(alias) = parse_alias(row.get(0)) else { continue };
                 let (first, second): (i64, i64) = (row.get(2), row.get(3));
-                let number = row.get::<Option<&str>, _>(1).and_then(|text| PhoneNumberId::try_new(text).ok());
+                let number = row
+                    .get::<Option<&str>, _>(1)
+                    .and_then(|text| PhoneNumberId::try_new(text).ok());
                 if let Some(number) = number {
                     moment(first).inspect(|at| seen.0.wrote(alias, &number, *at));
                     moment(second).inspect(|at| seen.0.closed(alias, &number, *at));

@@ -5,8 +5,7 @@ use crate::{
     change::{self, Change, Learned},
     codes,
     decisions::actor,
-    erasure,
-    metrics,
+    erasure, metrics,
     reader::{HandleError, Handler},
     requests::{read, submitted},
     views::Changes,
@@ -159,7 +158,8 @@ impl Withdrawals {
             "provider.preference_changed" => {
                 if let (Some(ProviderEvent::PreferenceChanged(changed)), Some(origin)) = (read(event), origin(event)) {
                     let command = preference(&changed);
-                    work.learned.extend(command.map(|command| (origin, changed.from, Some(command))));
+                    work.learned
+                        .extend(command.map(|command| (origin, changed.from, Some(command))));
                 }
             }
             _ => {}
@@ -174,14 +174,20 @@ impl Withdrawals {
                 };
                 let mut memory = self.memory();
                 let addressed = memory.addressed.remove(&event.stream.key);
-                let names = [(peek.wa_id_alias, AliasKind::WaId), (peek.user_id_alias, AliasKind::UserId)];
+                let names = [
+                    (peek.wa_id_alias, AliasKind::WaId),
+                    (peek.user_id_alias, AliasKind::UserId),
+                ];
                 let names: Vec<AliasRef> = names
                     .into_iter()
                     .filter_map(|(hash, kind)| Some(alias_ref(hash?, kind)))
                     .filter(|name| addressed.is_none_or(|addressed| !memory.is_same(addressed, name.hash)))
                     .collect();
-                if !names.is_empty() && let Some(origin) = origin(event) {
-                    work.answered.push((origin, MessageId::new(event.stream.key), addressed, names));
+                if !names.is_empty()
+                    && let Some(origin) = origin(event)
+                {
+                    work.answered
+                        .push((origin, MessageId::new(event.stream.key), addressed, names));
                 }
             }
             "attempt.rejected" => {
@@ -189,7 +195,8 @@ impl Withdrawals {
                     && rejected.error.code == codes::PLATFORM_STOPPED
                     && let Some(origin) = origin(event)
                 {
-                    work.stopped.push((origin, MessageId::new(event.stream.key), rejected.rejected_at));
+                    work.stopped
+                        .push((origin, MessageId::new(event.stream.key), rejected.rejected_at));
                 }
             }
             _ => {}
@@ -201,12 +208,16 @@ impl Withdrawals {
         let answered = std::mem::take(&mut work.answered);
         let stopped = std::mem::take(&mut work.stopped);
         let forgotten = answered.iter().filter(|(_, _, addressed, _)| addressed.is_none());
-        let messages: Vec<MessageId> =
-            forgotten.map(|(_, message, ..)| *message).chain(stopped.iter().map(|(_, message, _)| *message)).collect();
+        let messages: Vec<MessageId> = forgotten
+            .map(|(_, message, ..)| *message)
+            .chain(stopped.iter().map(|(_, message, _)| *message))
+            .collect();
         let mut addresses: HashMap<MessageId, AliasHash> = HashMap::new();
         if !messages.is_empty() {
             let want = |wanted: &mut assent_runtime::facts::Wanted<'_>| {
-                messages.iter().for_each(|message| wanted.events(Subject::Message(*message)));
+                messages
+                    .iter()
+                    .for_each(|message| wanted.events(Subject::Message(*message)));
             };
             let facts = self.platform.facts(self.shard, want).await?;
             addresses.extend(messages.iter().filter_map(|message| {
@@ -219,11 +230,15 @@ impl Withdrawals {
                 continue;
             };
             let memory = self.memory();
-            let names: Vec<AliasRef> =
-                names.into_iter().filter(|name| !memory.is_same(addressed, name.hash)).collect();
+            let names: Vec<AliasRef> = names
+                .into_iter()
+                .filter(|name| !memory.is_same(addressed, name.hash))
+                .collect();
             drop(memory);
             if !names.is_empty() {
-                let aliases = std::iter::once(alias_ref(addressed, AliasKind::Phone)).chain(names).collect();
+                let aliases = std::iter::once(alias_ref(addressed, AliasKind::Phone))
+                    .chain(names)
+                    .collect();
                 work.learned.push((origin, aliases, None));
             }
         }
@@ -233,7 +248,11 @@ impl Withdrawals {
                 continue;
             };
             let aliases = vec![alias_ref(*alias, AliasKind::Phone)];
-            work.learned.push((origin, aliases, Some(platform_stop(PlatformStopSource::Error131050, at))));
+            work.learned.push((
+                origin,
+                aliases,
+                Some(platform_stop(PlatformStopSource::Error131050, at)),
+            ));
         }
         Ok(())
     }
@@ -267,7 +286,11 @@ impl Withdrawals {
         // Nothing to do for those who only wrote and go by one name.
         people.retain(|said| !said.commands.is_empty() || said.aliases.len() > 1);
         let change = |said: Said| {
-            let Said { origin, aliases, commands } = said;
+            let Said {
+                origin,
+                aliases,
+                commands,
+            } = said;
             let spellings = self.spellings(&origin.tenant, &aliases, keys);
             let mut change = Change::of(&self.platform, &origin.tenant, aliases, spellings, now);
             // Only somebody who wants something of us is worth a contact.
@@ -362,7 +385,9 @@ impl Memory {
     }
 
     fn is_settled(&self, aliases: &[AliasRef]) -> bool {
-        let Some((first, others)) = aliases.split_first() else { return true };
+        let Some((first, others)) = aliases.split_first() else {
+            return true;
+        };
         others.iter().all(|other| self.is_same(first.hash, other.hash))
     }
 
@@ -370,7 +395,9 @@ impl Memory {
         if self.settled.len() + aliases.len() > SETTLED_MAX {
             self.settled.clear();
         }
-        let Some((first, others)) = aliases.split_first() else { return };
+        let Some((first, others)) = aliases.split_first() else {
+            return;
+        };
         self.settled.extend(others.iter().map(|other| (*first, *other)));
     }
 }
@@ -438,7 +465,9 @@ fn sealed_words(message: &MessageReceived) -> impl Iterator<Item = &Sealed<assen
 
 fn keys_of(message: &MessageReceived) -> impl Iterator<Item = KeyId> + '_ {
     let aliases = message.from.iter().filter_map(|alias| alias.sealed.as_ref());
-    sealed_words(message).map(|sealed| sealed.key).chain(aliases.map(|sealed| sealed.key))
+    sealed_words(message)
+        .map(|sealed| sealed.key)
+        .chain(aliases.map(|sealed| sealed.key))
 }
 
 /// What a person said, if it is a withdrawal. A word that asks for messages again is only counted.

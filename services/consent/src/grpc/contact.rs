@@ -53,9 +53,7 @@ impl ConsentGrpc {
     ) -> Result<v1::Contact, ApiError> {
         let mut problems = Problems::new();
         let key = match &request.key {
-            Some(v1::get_contact_request::Key::Contact(contact)) => {
-                self.by_alias(caller, Some(contact), &mut problems)
-            }
+            Some(v1::get_contact_request::Key::Contact(contact)) => self.by_alias(caller, Some(contact), &mut problems),
             Some(v1::get_contact_request::Key::ContactId(id)) => by_id(id, &mut problems),
             None => self.by_alias(caller, None, &mut problems),
         };
@@ -106,7 +104,11 @@ impl ConsentGrpc {
         let span = history.span();
         Ok(v1::Contact {
             contact_id: id.to_string(),
-            aliases: opened.into_iter().filter_map(Opened::value).map(|alias| recipient::render(&alias)).collect(),
+            aliases: opened
+                .into_iter()
+                .filter_map(Opened::value)
+                .map(|alias| recipient::render(&alias))
+                .collect(),
             consents: render::consents(contact, history),
             platform_stop: contact.platform_stopped().is_some(),
             window_closes_at: seen.open_until(&hashes, log::now()).map(timestamp::render),
@@ -203,7 +205,11 @@ impl ConsentGrpc {
         };
         let planned = self
             .gatherer
-            .ask(caller.shard, move |want| wanted.iter().for_each(|id| want.contact(*id)), read)
+            .ask(
+                caller.shard,
+                move |want| wanted.iter().for_each(|id| want.contact(*id)),
+                read,
+            )
             .await?;
         planned.map_err(|error: assent_domain::contact::ContactRejection| ApiError::internal(error))
     }

@@ -186,8 +186,13 @@ impl ConsentGrpc {
     async fn plan(&self, caller: &Caller, recording: &Recording) -> Result<(Plan, History), ApiError> {
         let named = &recording.named;
         let spellings = named.spellings.iter().copied();
-        let mut change =
-            Change::of(&self.platform, &caller.tenant, vec![named.alias_ref()], spellings, log::now());
+        let mut change = Change::of(
+            &self.platform,
+            &caller.tenant,
+            vec![named.alias_ref()],
+            spellings,
+            log::now(),
+        );
         change.commands.push(recording.command.clone());
         let contacts = change.contacts.clone();
         let planned = self
@@ -229,7 +234,11 @@ impl ConsentGrpc {
             Ok(append)
         };
         let now = time::OffsetDateTime::now_utc();
-        let result = self.platform.keys.append_sealed(caller.shard, &wanted, now, build).await;
+        let result = self
+            .platform
+            .keys
+            .append_sealed(caller.shard, &wanted, now, build)
+            .await;
         match result {
             Ok(_) => Ok(Some(written)),
             // Written or not, reading again tells.
@@ -242,7 +251,9 @@ impl ConsentGrpc {
                 Err(unavailable())
             }
             Err(error) => {
-                let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                let source = std::error::Error::source(&error)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 Err(ApiError::internal(format!("{error}: {source}")))
             }
         }
@@ -250,7 +261,11 @@ impl ConsentGrpc {
 }
 
 fn recorded(plan: &Plan, changed: bool, history: &History) -> Recorded {
-    (plan.contact.to_string(), changed, render::consents(&plan.after, history))
+    (
+        plan.contact.to_string(),
+        changed,
+        render::consents(&plan.after, history),
+    )
 }
 
 /// The keys that what is planned has to be sealed with.
@@ -300,8 +315,6 @@ fn rejected(rejection: ContactRejection) -> ApiError {
         ContactRejection::GivenInTheFuture { .. } => {
             ApiError::new(ErrorCode::InvalidRequest).field("occurred_at", rejection.to_string())
         }
-        ContactRejection::MergedInto { .. } | ContactRejection::AlreadyAbsorbed { .. } => {
-            ApiError::internal(rejection)
-        }
+        ContactRejection::MergedInto { .. } | ContactRejection::AlreadyAbsorbed { .. } => ApiError::internal(rejection),
     }
 }

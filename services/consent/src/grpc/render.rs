@@ -40,7 +40,12 @@ impl History {
     pub(super) fn extend(&mut self, plan: &mut Plan, written: &[NewEvent]) {
         let now = assent_runtime::log::now();
         let before = self.0.last().map_or(0, |entry| entry.version);
-        let events = plan.own_events_mut().into_iter().flatten().zip(written).zip(before + 1..);
+        let events = plan
+            .own_events_mut()
+            .into_iter()
+            .flatten()
+            .zip(written)
+            .zip(before + 1..);
         let entry = |((event, new), version): ((&mut ContactEvent, &NewEvent), u32)| Entry {
             version,
             id: new.id,
