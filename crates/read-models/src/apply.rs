@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use assent_domain::values::Timestamp;
 use assent_event_store::{Checkpoint, EventStore, RecordedEvent, ShardId};
 use uuid::Uuid;
 
@@ -256,7 +257,7 @@ impl Folder {
                 known.insert(row.message, Arc::new(row));
             }
         }
-        let mut changed = Vec::with_capacity(changes.len());
+        let mut joined = Vec::with_capacity(changes.len());
         for (message, change) in changes {
             let (before, request) = match change.request {
                 Some(request) => (None, *request),
@@ -275,10 +276,10 @@ impl Folder {
                     request,
                     progress,
                 };
-                changed.push((before, Arc::new(after)));
+                joined.push((before, Arc::new(after)));
             }
         }
-        Ok(changed)
+        Ok(joined)
     }
 
     async fn write_messages(&self, tx: &mut Tx, upsert: &Arc<str>, rows: &[Arc<MessageRow>]) -> Result<(), ViewsError> {
@@ -380,7 +381,7 @@ impl Folder {
             Column::Texts(rows.iter().map(|row| row.tenant.as_str()).collect()),
             Column::Ints(rows.iter().map(|row| i64::from(row.ended_at.is_none())).collect()),
             Column::Ints(rows.iter().map(|row| row.since.as_micros()).collect()),
-            Column::MaybeInts(rows.iter().map(|row| row.ended_at.map(|at| at.as_micros())).collect()),
+            Column::MaybeInts(rows.iter().map(|row| row.ended_at.map(Timestamp::as_micros)).collect()),
             Column::MaybeInts(rows.iter().map(|row| row.code).collect()),
             Column::Texts(evidence.iter().map(|(evidence, _)| evidence.as_str()).collect()),
             Column::Texts(evidence.iter().map(|(_, places)| places.as_str()).collect()),

@@ -4,12 +4,12 @@
 //! rare, and the rules of consent and suppression stay where they are, in the domain. Look-ups by address go through the
 //! contact id, as everywhere; a contact that was merged into another has no rows, the other one has them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, fmt::Write as _, str::FromStr};
 
 use assent_domain::{
     Decider as _,
     contact::{ContactDecider, Standing},
-    events::{ContactEvent, SuppressionEvent},
+    events::{ContactEvent, LiftReason, SuppressionEvent},
     values::{Category, CategorySet, ContactId, MessageId, TenantId, Timestamp},
 };
 use assent_event_store::{EventStore, RecordedEvent, ShardId};
@@ -357,7 +357,7 @@ impl History<'_> {
                     found.push(piece);
                 }
                 SuppressionEvent::Lifted(event) if !said.is_empty() => {
-                    found.push(lifted(recorded, event.lifted_at, &event.reason));
+                    found.push(lifted(recorded, event.lifted_at, event.reason));
                 }
                 SuppressionEvent::Lifted(_) | SuppressionEvent::SuspectedBlocked(_) => {}
             }
@@ -385,7 +385,7 @@ impl History<'_> {
                     found.push(piece);
                 }
                 SuppressionEvent::Lifted(event) if !said.is_empty() => {
-                    found.push(lifted(recorded, event.lifted_at, &event.reason));
+                    found.push(lifted(recorded, event.lifted_at, event.reason));
                 }
                 SuppressionEvent::Lifted(_) | SuppressionEvent::Undeliverable(_) => {}
             }
@@ -395,7 +395,7 @@ impl History<'_> {
     }
 }
 
-fn lifted(recorded: &RecordedEvent, at: Timestamp, reason: &assent_domain::events::LiftReason) -> Evidence {
+fn lifted(recorded: &RecordedEvent, at: Timestamp, reason: LiftReason) -> Evidence {
     let mut piece = evidence(recorded, at);
     let word = serde_json::to_value(reason).ok();
     piece.said.source = word.and_then(|word| word.as_str().map(str::to_owned));
@@ -462,14 +462,10 @@ pub async fn list(
         let first = values.len() + 1;
         values.extend([Value::Int(at), Value::Uuid(id), Value::Text(word)]);
         let (second, third) = (first + 1, first + 2);
-        sql.push_str(&format!(
-            " and (since, contact, reason) < (${first}, ${second}, ${third})"
-        ));
+        write!(sql, " and (since, contact, reason) < (${first}, ${second}, ${third})").expect("memory");
     }
     let limit = i64::from(page.rows()) + 1;
-    sql.push_str(&format!(
-        " order by since desc, contact desc, reason desc limit {limit}"
-    ));
+    write!(sql, " order by since desc, contact desc, reason desc limit {limit}").expect("memory");
     let rows = db.fetch(&sql.into(), &values).await?;
     let rows: Vec<Blocked> = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(page::cut(rows, page.rows(), LIST, |row| Place {

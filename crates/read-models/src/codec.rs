@@ -46,7 +46,7 @@ impl Writer {
     }
 
     fn moment(&mut self, at: Option<Timestamp>) {
-        self.fact(at, |body, at| write_moment(body, at));
+        self.fact(at, write_moment);
     }
 }
 
@@ -162,6 +162,9 @@ fn encode_delivery(writer: &mut Writer, delivery: &Delivery) {
     });
 }
 
+/// `None` where the bytes end too early; within, whether the fact is known.
+type Read<T> = Option<Option<T>>;
+
 struct Reader<'a> {
     mask: u32,
     bit: u32,
@@ -191,7 +194,7 @@ impl<'a> Reader<'a> {
         self.i64().map(Timestamp::from_micros)
     }
 
-    fn term(&mut self) -> Option<Option<Term>> {
+    fn term(&mut self) -> Read<Term> {
         let length = self.byte()?;
         let text = std::str::from_utf8(self.take(usize::from(length))?).ok()?;
         if text.is_empty() {
@@ -200,18 +203,18 @@ impl<'a> Reader<'a> {
         Term::try_new(text).ok().map(Some)
     }
 
-    /// The next fact, if the mask has it; the outer option is `None` where the bytes end too early.
-    fn fact<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    /// The next fact, if the mask has it.
+    fn fact<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Read<T> {
         let is_there = self.mask & (1 << self.bit) != 0;
         self.bit += 1;
         if is_there { read(self).map(Some) } else { Some(None) }
     }
 
-    fn moment(&mut self) -> Option<Option<Timestamp>> {
+    fn moment(&mut self) -> Read<Timestamp> {
         self.fact(Self::at)
     }
 
-    fn error(&mut self) -> Option<Option<(Timestamp, i64)>> {
+    fn error(&mut self) -> Read<(Timestamp, i64)> {
         self.fact(|reader| Some((reader.at()?, reader.i64()?)))
     }
 

@@ -94,6 +94,7 @@ struct Expired {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct Started {
     number: u32,
     #[serde(default)]
@@ -108,6 +109,7 @@ struct Accepted {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct Rejected {
     error: ProviderError,
     retry: RetryClass,
@@ -188,7 +190,7 @@ fn delivery(delivery: Delivery) -> Fact {
 pub(crate) fn fact_of(event: &RecordedEvent) -> Result<Fact, DecodeError> {
     match event.kind.as_str() {
         "request.submitted" => shape(event, "request.submitted").map(submitted),
-        "decision.authorized" => shape(event, "decision.authorized").map(authorized),
+        "decision.authorized" => shape(event, "decision.authorized").map(|event| authorized(&event)),
         "decision.refused" => shape(event, "decision.refused").map(refused),
         "decision.expired" => shape(event, "decision.expired").map(|event: Expired| {
             delivery(Delivery {
@@ -196,9 +198,9 @@ pub(crate) fn fact_of(event: &RecordedEvent) -> Result<Fact, DecodeError> {
                 ..Delivery::default()
             })
         }),
-        "attempt.started" => shape(event, "attempt.started").map(started),
-        "attempt.accepted" => shape(event, "attempt.accepted").map(accepted),
-        "attempt.rejected" => shape(event, "attempt.rejected").map(rejected),
+        "attempt.started" => shape(event, "attempt.started").map(|event| started(&event)),
+        "attempt.accepted" => shape(event, "attempt.accepted").map(|event| accepted(&event)),
+        "attempt.rejected" => shape(event, "attempt.rejected").map(|event| rejected(&event)),
         "attempt.deferred" => shape(event, "attempt.deferred").map(|event: Deferred| {
             delivery(Delivery {
                 deferred_at: Some(event.deferred_at),
@@ -217,7 +219,7 @@ pub(crate) fn fact_of(event: &RecordedEvent) -> Result<Fact, DecodeError> {
                 ..Delivery::default()
             })
         }),
-        "attempt.cancelled" => shape(event, "attempt.cancelled").map(cancelled),
+        "attempt.cancelled" => shape(event, "attempt.cancelled").map(|event| cancelled(&event)),
         "provider.status_reported" => shape(event, "provider.status_reported").map(|status| reported(event, status)),
         "contact.opted_out" => shape(event, "contact.opted_out").map(|event: OptedOut| Fact::ContactChanged {
             opt_out: Some(event.given_at).filter(|_| is_by_the_person(event.source)),
@@ -292,7 +294,7 @@ fn submitted(event: Submitted) -> Fact {
     }))
 }
 
-fn authorized(event: Authorized) -> Fact {
+fn authorized(event: &Authorized) -> Fact {
     Fact::Progress(Box::new(Progress {
         decided: Some((event.checked_at, event.contact, Some(event.category))),
         ..Progress::of(Delivery {
@@ -316,7 +318,7 @@ fn refused(event: Refused) -> Fact {
     Fact::Progress(Box::new(progress))
 }
 
-fn started(event: Started) -> Fact {
+fn started(event: &Started) -> Fact {
     Fact::Progress(Box::new(Progress {
         attempts: event.number,
         possible_duplicate: event.possible_duplicate_of.is_some(),
@@ -327,7 +329,7 @@ fn started(event: Started) -> Fact {
     }))
 }
 
-fn accepted(event: Accepted) -> Fact {
+fn accepted(event: &Accepted) -> Fact {
     let at = Some(event.accepted_at);
     delivery(match event.accepted_as {
         AcceptedAs::Accepted => Delivery {
@@ -341,7 +343,7 @@ fn accepted(event: Accepted) -> Fact {
     })
 }
 
-fn rejected(event: Rejected) -> Fact {
+fn rejected(event: &Rejected) -> Fact {
     match event.retry {
         RetryClass::Never => delivery(Delivery {
             rejected: Some((event.rejected_at, event.error.code)),
@@ -351,7 +353,7 @@ fn rejected(event: Rejected) -> Fact {
     }
 }
 
-fn cancelled(event: Cancelled) -> Fact {
+fn cancelled(event: &Cancelled) -> Fact {
     Fact::Progress(Box::new(Progress {
         cancelled: Some((event.cancelled_at, event.reason)),
         ..Progress::of(Delivery {

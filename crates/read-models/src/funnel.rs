@@ -4,7 +4,10 @@
 //! category. The counts are sums over messages of a function of the message, so neither the order of callbacks nor their
 //! number changes them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
 
 use assent_domain::{
     delivery::{Delivery, DeliveryState},
@@ -290,7 +293,7 @@ async fn count(
     for (column, wanted) in conditions {
         if let Some(wanted) = wanted {
             values.push(Value::Text(wanted.to_owned()));
-            sql.push_str(&format!(" and {column} = ${}", values.len()));
+            write!(sql, " and {column} = ${}", values.len()).expect("memory");
         }
     }
     sql.push_str(" group by 1, 2 having sum(messages) <> 0");

@@ -178,7 +178,7 @@ fn statement(
             Dialect::Sqlite => format!("alias in (select unhex(value) from json_each({aliases}))"),
         };
         with = format!("with of_person as materialized (select * from {source} where {any}) ");
-        source = "of_person".to_owned();
+        "of_person".clone_into(&mut source);
     }
     if !filter.states.is_empty() {
         let states = filter.states.iter().map(|state| state.as_str().to_owned()).collect();

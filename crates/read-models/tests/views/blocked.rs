@@ -77,7 +77,7 @@ async fn each_reason_comes_with_its_evidence_and_ends_with_what_ends_it(stores: 
         (rows[0].reason, rows[0].since, rows[0].ended_at),
         (Reason::Undeliverable, at(60), None)
     );
-    let story: Vec<&str> = rows[0].evidence.iter().map(|piece| piece.said.event.as_str()).collect();
+    let told: Vec<&str> = rows[0].evidence.iter().map(|piece| piece.said.event.as_str()).collect();
     assert_eq!(
         story,
         [
