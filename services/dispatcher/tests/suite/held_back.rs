@@ -205,3 +205,44 @@ async fn a_message_that_waits_for_its_retry_can_be_cancelled() {
     ));
     dispatcher.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_that_comes_between_the_check_and_the_attempt_wins() {
+    let stage = Stage::new().await;
+    let mut people = Vec::new();
+    for _ in 0..300 {
+        let phone = stage.somebody();
+        stage.opt_in(&phone).await;
+        let message = stage.authorized(&phone).await;
+        people.push((phone, message));
+    }
+    // Everybody withdraws while their message is on its way out: each pair of the two is a race of its own.
+    let dispatcher = stage.dispatcher().await;
+    let races = people.chunks(60).map(async |people| {
+        let mut withdrawn = Vec::new();
+        for (phone, message) in people {
+            withdrawn.push((*message, stage.opt_out(phone).await));
+        }
+        withdrawn
+    });
+    let mut started = 0;
+    for (message, withdrawn_at) in futures::future::join_all(races).await.into_iter().flatten() {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let (position, first) = loop {
+            if let Some(first) = stage.attempts(message).await.into_iter().next() {
+                break first;
+            }
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        if let AttemptEvent::Started(_) = first {
+            assert!(
+                position < withdrawn_at,
+                "started at {position}, withdrawn at {withdrawn_at}"
+            );
+            started += 1;
+        }
+    }
+    dispatcher.stop().await;
+    assert_eq!(stage.accepted().len(), started);
+}
