@@ -32,6 +32,7 @@ mod watch;
 
 use crate::{parties::Parties, service::Ingress, tail::LiveTail, waiting::Waiting};
 use anyhow::Context as _;
+use assent_domain::values::PhoneNumber;
 use assent_proto::v1::message_service_server::MessageServiceServer;
 use assent_runtime::{
     config::{Check, Validate},
@@ -85,6 +86,8 @@ pub struct Mounted {
 
 /// Puts ingress on a process: its gRPC service, its callback endpoint, its tails.
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> {
+    // The numbering plans are read when the first number is parsed, which is not to be the first caller's time.
+    tokio::task::spawn_blocking(|| drop(PhoneNumber::try_new("+12025550100"))).await?;
     let platform = host.platform.clone();
     let shutdown = host.supervisor.shutdown().clone();
     let parties = Arc::new(Parties::new(platform.clone()));

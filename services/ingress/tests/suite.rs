@@ -1,0 +1,11 @@
+//! Ingress on SQLite and a direct feed, over real sockets, with a stand-in for the consent service.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod suite {
+    mod callbacks;
+    mod reading;
+    mod requests;
+    mod streams;
+    mod world;
+}
