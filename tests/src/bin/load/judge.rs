@@ -47,7 +47,12 @@ pub(crate) struct Verdict {
 }
 
 /// Compares everything with the simulator's list.
-pub(crate) async fn judge(system: &System, sent: &Sent, followed: &Followed, idle: bool) -> anyhow::Result<Verdict> {
+pub(crate) async fn judge(
+    system: &System,
+    sent: &Sent,
+    followed: Option<&Followed>,
+    idle: bool,
+) -> anyhow::Result<Verdict> {
     let accepted = system.simulator.accepted().await?;
     let mut verdict = Verdict {
         simulator_idle: idle,
@@ -66,11 +71,14 @@ pub(crate) async fn judge(system: &System, sent: &Sent, followed: &Followed, idl
     }
     verdict.duplicated = truth.values().filter(|arrived| arrived.len() > 1).count() as u64;
 
-    let reads = verdict.truth.get("read").copied().unwrap_or_default();
-    verdict.funnel = settled_funnel(system, reads).await?;
-    let listed = list_all(system).await?;
-    for state in listed.values() {
-        *verdict.listed.entry(state.as_str_name().to_owned()).or_default() += 1;
+    let mut listed = HashMap::new();
+    if followed.is_some() {
+        let reads = verdict.truth.get("read").copied().unwrap_or_default();
+        verdict.funnel = settled_funnel(system, reads).await?;
+        listed = list_all(system).await?;
+        for state in listed.values() {
+            *verdict.listed.entry(state.as_str_name().to_owned()).or_default() += 1;
+        }
     }
 
     let mut acknowledged = 0;
@@ -80,6 +88,7 @@ pub(crate) async fn judge(system: &System, sent: &Sent, followed: &Followed, idl
             continue;
         };
         acknowledged += 1;
+        let Some(followed) = followed else { continue };
         let expected = arrived
             .first()
             .map_or(MessageState::Unspecified, |first| state_of(first.standing()));
@@ -91,6 +100,16 @@ pub(crate) async fn judge(system: &System, sent: &Sent, followed: &Followed, idl
     }
     verdict.sent_unacknowledged = truth.len() as u64 - acknowledged;
     Ok(verdict)
+}
+
+/// Waits until the simulator has got every acknowledged message and has no callback left.
+pub(crate) async fn wait_for_simulator(system: &System, sent: &Sent) -> anyhow::Result<()> {
+    let wanted = sent.acknowledged().count();
+    let what = format!("wait?accepted={wanted}&idle=true&timeout_ms=60000");
+    if system.simulator.control(&what).await.is_err() {
+        eprintln!("load: not all {wanted} messages came to their end within a minute");
+    }
+    Ok(())
 }
 
 /// What a message is to the API that has reached a status at Meta.

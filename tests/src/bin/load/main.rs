@@ -19,7 +19,10 @@ mod follow;
 mod judge;
 mod report;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use assent_simulator::{Fault, FaultKind};
@@ -28,7 +31,7 @@ use assent_tests::{
     stats::measure_fsync,
     system::{Build, System, SystemConfig, people},
 };
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -60,6 +63,9 @@ struct Options {
     /// Share of callbacks that are sent twice, and of messages whose callbacks come in another order.
     #[arg(long, default_value_t = 0.0)]
     duplicate_shuffle: f64,
+    /// How the end is seen.
+    #[arg(long, value_enum, default_value_t = Follow::Events)]
+    follow: Follow,
     /// Seeds the simulator and the texts; drawn and printed if not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -74,6 +80,16 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     #[serde(skip)]
     linger_seconds: u64,
+}
+
+/// How the end of a message is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Follow {
+    /// By a subscription to the events of the public API: what is to be measured.
+    Events,
+    /// By the simulator, once its callbacks are acknowledged: less, for looking at the services without the tracker's API.
+    Simulator,
 }
 
 /// One thread is enough for the driver, and leaves the cores to what is measured.
@@ -152,22 +168,34 @@ async fn measure(system: &System, options: &Options) -> anyhow::Result<Report> {
             .wait_until_sendable(tenant, people::check_request(system, tenant))
             .await?;
     }
-    let mut follower = Follower::start(system).await?;
+    let mut follower = match options.follow {
+        Follow::Events => Some(Follower::start(system).await?),
+        Follow::Simulator => None,
+    };
     let driver = Driver::new(system, options)?;
 
     eprintln!("load: sending {} messages", options.messages);
     let before = Snapshot::before(system).await?;
     let sent = driver.run().await;
-    let followed = follower.wait_for_all(&sent).await;
+    let followed = match &mut follower {
+        Some(follower) => Some(follower.wait_for_all(&sent).await),
+        None => {
+            judge::wait_for_simulator(system, &sent).await?;
+            None
+        }
+    };
+    let ended = Instant::now();
     let after = Snapshot::after(system).await?;
 
     let idle = system.simulator.wait_idle(IDLE_PATIENCE).await?;
-    let verdict = judge::judge(system, &sent, &followed, idle).await?;
+    let verdict = judge::judge(system, &sent, followed.as_ref(), idle).await?;
+    let followed = followed.unwrap_or_default();
     Report::new(
         system,
         options,
         &sent,
         &followed,
+        ended,
         verdict,
         &before,
         &after,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
+    time::Instant,
 };
 
 use assent_proto::v1::MessageState;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::{
-    Options,
+    Follow, Options,
     cost::Snapshot,
     driver::{Call, Sent},
     follow::Followed,
@@ -94,6 +95,7 @@ impl Report {
         options: &Options,
         sent: &Sent,
         followed: &Followed,
+        ended: Instant,
         verdict: Verdict,
         before: &Snapshot,
         after: &Snapshot,
@@ -101,7 +103,12 @@ impl Report {
         opt_in_seconds: f64,
     ) -> anyhow::Result<Self> {
         let messages = options.messages as f64;
-        let latencies = Latencies::of(sent, followed);
+        let mut latencies = Latencies::of(sent, followed);
+        let mut finished = latencies.end_to_end.len() as f64;
+        if options.follow == Follow::Simulator {
+            finished = sent.acknowledged().count() as f64;
+            latencies.seconds = (ended - sent.started).as_secs_f64();
+        }
         let cpu = |seconds: f64| seconds * 1e3 / messages;
         let cpu_by_process: BTreeMap<&'static str, f64> = after
             .usage
@@ -123,10 +130,9 @@ impl Report {
         }
         let (accept_ms, decision_ms) = (latencies.accept.summary(), latencies.decision.summary());
         let end_to_end_ms = latencies.end_to_end.summary();
-        let read = latencies.end_to_end.len() as f64;
         Ok(Self {
             messages_per_second: if latencies.seconds > 0.0 {
-                read / latencies.seconds
+                finished / latencies.seconds
             } else {
                 0.0
             },
@@ -299,7 +305,11 @@ impl Display for Report {
         writeln!(formatter, "load: {} messages, {pace}, {}", self.messages, self.machine)?;
         line(
             formatter,
-            "messages/s to the last read",
+            if self.settings.options.follow == Follow::Events {
+                "messages/s to the last read"
+            } else {
+                "messages/s to the callbacks"
+            },
             format!(
                 "{:.0}   ({:.1} s; calls took {:.1} s)",
                 self.messages_per_second, self.seconds, self.accept_seconds
