@@ -40,7 +40,9 @@ pub(crate) async fn repeat(platform: &Platform, shard: ShardId, erasures: &[Eras
         return Ok(());
     }
     let want = |wanted: &mut assent_runtime::facts::Wanted<'_>| {
-        erasures.iter().for_each(|erasure| wanted.contact(erasure.contact));
+        for erasure in erasures {
+            wanted.contact(erasure.contact);
+        }
     };
     let facts = platform.facts(shard, want).await?;
     let mut destructions = Vec::new();

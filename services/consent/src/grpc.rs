@@ -227,7 +227,7 @@ impl ConsentService for ConsentGrpc {
         let caller = self.caller(&*require(&request, Scope::Consent)?)?;
         let service = self.clone();
         to_the_end(async move {
-            let recording = record::opt_out(&service, &caller, request.into_inner())?;
+            let recording = record::opt_out(&service, &caller, request.get_ref())?;
             let (contact_id, changed, consents) = service.record(&caller, recording).await?;
             Ok(RecordOptOutResponse {
                 contact_id,

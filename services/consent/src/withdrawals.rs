@@ -212,20 +212,20 @@ impl Withdrawals {
             .map(|(_, message, ..)| *message)
             .chain(stopped.iter().map(|(_, message, _)| *message))
             .collect();
-        let mut addresses: HashMap<MessageId, AliasHash> = HashMap::new();
+        let mut looked_up: HashMap<MessageId, AliasHash> = HashMap::new();
         if !messages.is_empty() {
             let want = |wanted: &mut assent_runtime::facts::Wanted<'_>| {
-                messages
-                    .iter()
-                    .for_each(|message| wanted.events(Subject::Message(*message)));
+                for message in &messages {
+                    wanted.events(Subject::Message(*message));
+                }
             };
             let facts = self.platform.facts(self.shard, want).await?;
-            addresses.extend(messages.iter().filter_map(|message| {
+            looked_up.extend(messages.iter().filter_map(|message| {
                 submitted(&facts, *message).map(|submitted| (*message, submitted.recipient.alias))
             }));
         }
         for (origin, message, addressed, names) in answered {
-            let Some(addressed) = addressed.or_else(|| addresses.get(&message).copied()) else {
+            let Some(addressed) = addressed.or_else(|| looked_up.get(&message).copied()) else {
                 metrics::skipped("request_unknown");
                 continue;
             };
@@ -243,7 +243,7 @@ impl Withdrawals {
             }
         }
         for (origin, message, at) in stopped {
-            let Some(alias) = addresses.get(&message) else {
+            let Some(alias) = looked_up.get(&message) else {
                 metrics::skipped("request_unknown");
                 continue;
             };

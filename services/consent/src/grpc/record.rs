@@ -83,7 +83,7 @@ pub(super) fn opt_in(
 pub(super) fn opt_out(
     service: &ConsentGrpc,
     caller: &Caller,
-    request: v1::RecordOptOutRequest,
+    request: &v1::RecordOptOutRequest,
 ) -> Result<Recording, ApiError> {
     let mut problems = Problems::new();
     let alias = recipient::parse(request.contact.as_ref(), "contact", &mut problems);

@@ -244,7 +244,6 @@ async fn somebody_unreachable_is_not_written_to_until_a_sign_of_life() {
 /// What a request costs this service; printed, not judged. Run it with `--release -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement is read by people")]
 async fn the_cost_of_a_request() {
     const REQUESTS: usize = 5_000;
     let ground = Ground::new();

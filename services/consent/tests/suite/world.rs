@@ -45,7 +45,7 @@ pub(super) const ANA: &str = "+12025550142";
 pub(super) const BEN: &str = "+12025550143";
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) type Client = ConsentServiceClient<tonic::service::interceptor::InterceptedService<Channel, Bearer>>;
 
@@ -197,6 +197,7 @@ pub(super) fn phone(text: &str) -> Alias {
     Alias::Phone(PhoneNumber::try_new(text).unwrap())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a field of a request, which may be absent")]
 pub(super) fn recipient(text: &str) -> Option<v1::Recipient> {
     Some(assent_api::recipient::render(&phone(text)))
 }
