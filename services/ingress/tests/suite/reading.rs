@@ -18,11 +18,11 @@ fn by_id(message_id: &str) -> v1::GetMessageRequest {
 }
 
 /// Meta reports a status of one of our messages.
-async fn report(world: &World, message_id: &str, word: &str) {
+async fn report(world: &World, message_id: &str, reported: &str) {
     let message: MessageId = message_id.parse().unwrap();
     let attempt = AttemptId::new(Uuid::from_u128(9));
     let ours = world.platform.correlation("acme", message, attempt).to_string();
-    let value = messages(NUMBER, "statuses", &json!([status(word, Some(&ours))]));
+    let value = messages(NUMBER, "statuses", &json!([status(reported, Some(&ours))]));
     assert_eq!(world.post(&change(ACCOUNT, "messages", &value)).await, 200);
 }
 
@@ -186,7 +186,7 @@ async fn messages_are_listed_newest_first_without_content() {
         page_size: size,
         page_token: token.into(),
         from: NUMBER.into(),
-        to: phone(super::world::ANA),
+        to: Some(phone(super::world::ANA)),
         ..v1::ListMessagesRequest::default()
     };
     eventually("all are listed", async || {

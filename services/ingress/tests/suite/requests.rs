@@ -69,7 +69,7 @@ async fn the_same_key_gets_the_same_answer_and_another_request_under_it_names_wh
     let first = client.send_message(request("k1", "hello")).await.unwrap().into_inner();
     let mut again = request("k1", "hello");
     // How the number is written, and what is waited for, is not part of what was asked.
-    again.to = phone("+1 (202) 555-0142");
+    again.to = Some(phone("+1 (202) 555-0142"));
     assert_eq!(client.send_message(again.clone()).await.unwrap().into_inner(), first);
     again.wait_for = WaitFor::Accepted.into();
     let accepted = client.send_message(again).await.unwrap().into_inner();
@@ -80,7 +80,7 @@ async fn the_same_key_gets_the_same_answer_and_another_request_under_it_names_wh
     );
 
     let mut other = request("k1", "hello");
-    other.to = phone("+12025550143");
+    other.to = Some(phone("+12025550143"));
     other.tags.clear();
     other.category = v1::MessageCategory::Marketing.into();
     let Some(v1::content::Kind::Template(template)) = other.content.as_mut().and_then(|c| c.kind.as_mut()) else {
@@ -175,7 +175,7 @@ async fn every_bad_field_is_named_at_once() {
     let mut client = world.client().await;
     let mut bad = request("two words", "Order Update");
     bad.from = "+1 202".into();
-    bad.to = phone("2025550177");
+    bad.to = Some(phone("2025550177"));
     bad.category = 77;
     bad.wait_for = 9;
     bad.tags = [("a b".to_owned(), "x".to_owned())].into();

@@ -246,7 +246,7 @@ pub(super) fn request(key: &str, template: &str) -> v1::SendMessageRequest {
     v1::SendMessageRequest {
         idempotency_key: key.into(),
         from: NUMBER.into(),
-        to: phone(ANA),
+        to: Some(phone(ANA)),
         content: Some(v1::Content {
             kind: Some(v1::content::Kind::Template(template)),
         }),
@@ -255,10 +255,10 @@ pub(super) fn request(key: &str, template: &str) -> v1::SendMessageRequest {
     }
 }
 
-pub(super) fn phone(number: &str) -> Option<v1::Recipient> {
-    Some(v1::Recipient {
+pub(super) fn phone(number: &str) -> v1::Recipient {
+    v1::Recipient {
         alias: Some(v1::recipient::Alias::PhoneNumber(number.into())),
-    })
+    }
 }
 
 /// With a deadline, as callers' libraries set it.
