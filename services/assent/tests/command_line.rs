@@ -407,6 +407,8 @@ fn a_first_start_makes_everything_and_serves_a_caller() {
     ]);
     assert!(agreed.status.success(), "{agreed:?}");
     assert!(text(&agreed.stdout).contains("utility: opted in"), "{agreed:?}");
+    let tail = call(&["events", "tail", "--after", "0", "--count", "1", "--kind", "consent"]);
+    assert!(text(&tail.stdout).contains("utility opted in"), "{tail:?}");
     let (from, template) = ("200000000000001", "order_update");
     let message = [
         "--from",

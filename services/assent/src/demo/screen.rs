@@ -8,6 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::accounts::{Witness, rows};
 use crate::output::print;
 
+/// Longest line of a sentence.
+const LINE_CHARACTERS: usize = 100;
+
 /// Where the demo is shown.
 pub(super) struct Screen {
     chapters: Cell<u32>,
@@ -43,6 +46,14 @@ impl Screen {
     /// Tells what was found.
     pub(super) fn tell(&self, text: &str) {
         print(&format!("    {text}"));
+    }
+
+    /// Tells one of several things in a row, over as many lines as it needs.
+    pub(super) fn item(&self, text: &str) {
+        for (index, line) in wrap(text, LINE_CHARACTERS).into_iter().enumerate() {
+            let mark = if index == 0 { "·" } else { " " };
+            print(&format!("      {} {line}", style(mark).cyan()));
+        }
     }
 
     /// Tells that something is as it should be.
@@ -116,6 +127,21 @@ impl Screen {
     }
 }
 
+/// Breaks a text between words. A word longer than a line has one to itself.
+fn wrap(text: &str, characters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= characters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A progress bar that leaves one line behind.
 pub(super) struct Bar(ProgressBar);
 
@@ -139,5 +165,19 @@ impl Drop for Bar {
     /// An error must not leave half a bar on the screen.
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(
+            wrap("It was displayed to the person.", 12),
+            ["It was", "displayed to", "the person."]
+        );
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
     }
 }

@@ -77,6 +77,6 @@ fn show(screen: &Screen, explained: &ExplainMessageResponse) {
         state_name(explained.state)
     ));
     for sentence in &explained.sentences {
-        screen.tell(&format!("    {sentence}"));
+        screen.item(sentence);
     }
 }
