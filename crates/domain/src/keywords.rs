@@ -19,7 +19,7 @@ pub enum Wish {
 }
 
 /// Words for no more messages, folded: English with the words carriers ask for, French, Spanish, Portuguese, German,
-/// Italian, Dutch, Polish, Turkish, Indonesian, Russian, Arabic, Hindi, Chinese, Japanese.
+/// Italian, Dutch, Polish, Turkish, Indonesian, Russian, Arabic, Chinese and Japanese.
 const STOP: [&str; 54] = [
     "stop",
     "stopall",
