@@ -162,7 +162,11 @@ fn conclude_blocked(
         first_sent_at: silent.iter().copied().min()?,
         last_sent_at: silent.iter().copied().max()?,
         last_delivered_at,
-        concluded_at: now.max(state.lifted_at.map_or(now, |at| at + std::time::Duration::from_micros(1))),
+        concluded_at: now.max(
+            state
+                .lifted_at
+                .map_or(now, |at| at + std::time::Duration::from_micros(1)),
+        ),
     })
 }
 

@@ -216,10 +216,10 @@ impl Observer {
         let turn = self.targets.finished(target, counted, Instant::now());
         let (kind, waba) = (target.kind(), target.waba().as_str());
         match (turn, outcome) {
-            (Turn::Failing, Err(PollError::Conclude(ConcludeError::Overtaken))) | (Turn::Same, _) => {}
+            // Being overtaken by a callback is no trouble: it is asked again.
+            (Turn::Same, _) | (Turn::Failing, Ok(_) | Err(PollError::Conclude(ConcludeError::Overtaken))) => {}
             (Turn::Failing, Err(error)) => tracing::warn!(kind, waba, %error, "a poll failed; trying again"),
             (Turn::Recovered, _) => tracing::info!(kind, waba, "a poll that had failed works again"),
-            (Turn::Failing, Ok(_)) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The status-tracker on SQLite and a direct feed, with the simulator in the same process.
 
+#[cfg(test)]
 mod suite {
     mod observing;
     mod people;

@@ -37,7 +37,9 @@ impl SuppressionApi {
             }
         };
         let facts = platform.facts(party.shard, |wanted| {
-            named.iter().for_each(|contact| wanted.contact(*contact))
+            for contact in &named {
+                wanted.contact(*contact);
+            }
         });
         let facts = facts.await.map_err(read_error)?;
         let is_ours = |contact: &ContactId| {

@@ -33,7 +33,7 @@ impl TrackingService for TrackingApi {
         // The position first: what is counted is at least as far.
         let as_of = ground.views.position(party.shard).await.map_err(query_error)?;
         let counted = funnel::of(&ground.platform.store, party.shard, &party.tenant.id, &filter).await;
-        let mut response = render(counted.map_err(query_error)?);
+        let mut response = render(&counted.map_err(query_error)?);
         response.as_of_position = as_of.position;
         response.as_of = (as_of.position > 0).then(|| timestamp::render(as_of.recorded_at));
         Ok(Response::new(response))
@@ -73,7 +73,7 @@ impl TrackingService for TrackingApi {
             let position = self.0.views.position(shard).await.map_err(query_error)?;
             let digest = self.0.views.digest(shard, view).await.map_err(query_error)?;
             positions.push(position.position);
-            sha256.push(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+            sha256.push(hex(&digest));
         }
         Ok(Response::new(v1::GetDigestResponse { sha256, positions }))
     }
@@ -166,7 +166,15 @@ fn filter(request: &v1::GetFunnelRequest) -> Result<funnel::Filter, ApiError> {
     Ok(filter)
 }
 
-fn render(counted: funnel::Funnel) -> v1::GetFunnelResponse {
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+fn render(counted: &funnel::Funnel) -> v1::GetFunnelResponse {
     let refusals = counted.refused_by_reason.iter().filter_map(|(reason, messages)| {
         let reason = RefusalReason::ALL.into_iter().find(|known| known.as_str() == reason)?;
         Some(v1::RefusalCount {

@@ -9,8 +9,8 @@ use assent_api::{decision, message, recipient, timestamp, vocabulary};
 use assent_domain::{
     delivery::{Delivery, DeliveryState},
     events::{
-        AttemptEvent, ContactEvent, DecisionEvent, DecodeError, MessageReceived, NumberEvent, ProviderError,
-        ProviderEvent, SuppressionEvent, TemplateEvent,
+        AttemptEvent, ContactEvent, DecisionEvent, DecodeError, LiftReason, MessageReceived, NumberEvent,
+        ProviderError, ProviderEvent, SuppressionEvent, TemplateEvent,
     },
     values::{Alias, CategorySet, ContactId, MessageId, ProfileName, TenantId, TextBody, Timestamp},
 };
@@ -87,7 +87,7 @@ pub(super) struct Show {
 
 /// What is read of a status; the rest is skipped.
 #[derive(Deserialize)]
-struct Status<'a> {
+struct Reported<'a> {
     message: Option<MessageId>,
     #[serde(borrow)]
     status: Cow<'a, str>,
@@ -190,7 +190,9 @@ impl Show {
         };
         let facts = self.platform.facts(self.shard, |wanted| {
             for (_, _, received) in inbound {
-                named(received).into_iter().for_each(|contact| wanted.contact(contact));
+                if let Some(contact) = named(received) {
+                    wanted.contact(contact);
+                }
             }
         });
         let facts = facts.await.map_err(read_error)?;
@@ -319,7 +321,7 @@ fn status_step(event: &RecordedEvent, step: Step) -> Result<Option<Step>, Decode
             known: 1,
         });
     }
-    let status: Status<'_> = serde_json::from_slice(&event.data).map_err(|error| DecodeError::Shape {
+    let status: Reported<'_> = serde_json::from_slice(&event.data).map_err(|error| DecodeError::Shape {
         name,
         line: error.line(),
         column: error.column(),
@@ -408,12 +410,12 @@ fn suppression(event: &RecordedEvent) -> Result<v1::SuppressionChanged, DecodeEr
         SuppressionEvent::Lifted(lifted) => {
             suppression.active = false;
             suppression.ended_at = Some(timestamp::render(lifted.lifted_at));
-            evidence.summary = match lifted.reason {
-                assent_domain::events::LiftReason::PersonWrote => "The person wrote.",
-                assent_domain::events::LiftReason::Delivered => "A message was delivered.",
-                assent_domain::events::LiftReason::Requested => "Somebody lifted it.",
-            }
-            .to_owned();
+            let why = match lifted.reason {
+                LiftReason::PersonWrote => "The person wrote.",
+                LiftReason::Delivered => "A message was delivered.",
+                LiftReason::Requested => "Somebody lifted it.",
+            };
+            why.clone_into(&mut evidence.summary);
         }
     }
     suppression.evidence = vec![evidence];

@@ -162,9 +162,9 @@ async fn append(
     let append = Append::new().write(stream, Expected::Exact(version), new);
     match platform.store.append(shard, append).await {
         Ok(_) => {
-            events
-                .iter()
-                .for_each(|(event, _)| metrics::concluded(event.wire_name()));
+            for (event, _) in events {
+                metrics::concluded(event.wire_name());
+            }
             Ok(true)
         }
         Err(AppendError::Conflict { .. }) => Ok(false),

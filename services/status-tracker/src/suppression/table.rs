@@ -44,6 +44,9 @@ pub(crate) struct Loaded {
     pub(crate) clocks: HashMap<PhoneNumberId, Clock>,
 }
 
+/// A number with its two moments.
+type ClockRow = (String, i64, i64);
+
 /// Somebody who may have blocked us.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -247,7 +250,7 @@ impl Table {
     /// What was known at the checkpoint.
     pub(crate) async fn load(&self, shard: ShardId) -> Result<Loaded, sqlx::Error> {
         let shard = i32::from(shard.0);
-        let (suppressed, clocks): (Vec<(String,)>, Vec<(String, i64, i64)>) = match self {
+        let (suppressed, clocks): (Vec<(String,)>, Vec<ClockRow>) = match self {
             Self::Postgres(pool) => {
                 let people =
                     "select contact::text from assent_views.tracker_people where shard = $1 and is_suppressed = 1";
@@ -312,17 +315,20 @@ impl Table {
         messages_min: u32,
     ) -> Result<Vec<Candidate>, sqlx::Error> {
         let silence = i64::try_from(silence.as_micros()).unwrap_or(i64::MAX);
-        let (shard, least) = (i32::from(shard.0), i64::from(messages_min));
+        let (shard, messages_min) = (i32::from(shard.0), i64::from(messages_min));
         let rows: Vec<(String, String, i64, i64)> = match self {
             Self::Postgres(pool) => {
                 let query = sqlx::query_as(POSTGRES.candidates)
                     .bind(shard)
                     .bind(silence)
-                    .bind(least);
+                    .bind(messages_min);
                 query.bind(CANDIDATES_MAX).fetch_all(pool).await?
             }
             Self::Sqlite(pool) => {
-                let query = sqlx::query_as(SQLITE.candidates).bind(shard).bind(silence).bind(least);
+                let query = sqlx::query_as(SQLITE.candidates)
+                    .bind(shard)
+                    .bind(silence)
+                    .bind(messages_min);
                 query.bind(CANDIDATES_MAX).fetch_all(pool).await?
             }
         };
@@ -333,7 +339,7 @@ impl Table {
             };
             let silent = (message, Timestamp::from_micros(sent_at));
             match candidates.last_mut() {
-                Some(last) if last.contact == contact => last.silent.push(silent),
+                Some(before) if before.contact == contact => before.silent.push(silent),
                 _ => candidates.push(Candidate {
                     contact,
                     delivered_at: Timestamp::from_micros(delivered_at),

@@ -118,7 +118,7 @@ struct Authorized {
 
 /// What is read of a status; the rest is skipped.
 #[derive(Deserialize)]
-struct Status<'a> {
+struct Reported<'a> {
     number: PhoneNumberId,
     message: Option<MessageId>,
     #[serde(borrow)]
@@ -168,7 +168,7 @@ impl Window {
                 }
             }
             "provider.status_reported" => {
-                if let Some(status) = read::<Status<'_>>(event) {
+                if let Some(status) = read::<Reported<'_>>(event) {
                     self.take_status(status, event, urgent, pause_max);
                 }
             }
@@ -208,7 +208,7 @@ impl Window {
         self.people.entry(contact).or_default()
     }
 
-    fn take_status(&mut self, status: Status<'_>, event: &RecordedEvent, urgent: &mut Urgent, pause_max: Duration) {
+    fn take_status(&mut self, status: Reported<'_>, event: &RecordedEvent, urgent: &mut Urgent, pause_max: Duration) {
         self.tick(&status.number, status.received_at, pause_max);
         let Some(message) = status.message else { return };
         match &*status.status {
@@ -263,20 +263,17 @@ impl Window {
     }
 
     fn tick(&mut self, number: &PhoneNumberId, at: Timestamp, pause_max: Duration) {
-        match self.clocks.get_mut(number) {
-            Some(clock) => {
-                if at.since(clock.last_at) > pause_max {
-                    clock.steady_since = at;
-                }
-                clock.last_at = clock.last_at.max(at);
+        if let Some(clock) = self.clocks.get_mut(number) {
+            if at.since(clock.last_at) > pause_max {
+                clock.steady_since = at;
             }
-            None => {
-                let clock = Clock {
-                    last_at: at,
-                    steady_since: at,
-                };
-                self.clocks.insert(number.clone(), clock);
-            }
+            clock.last_at = clock.last_at.max(at);
+        } else {
+            let clock = Clock {
+                last_at: at,
+                steady_since: at,
+            };
+            self.clocks.insert(number.clone(), clock);
         }
     }
 

@@ -12,6 +12,7 @@ use assent_proto::v1::{
 use assent_runtime::config::Secret;
 use assent_simulator::DEFAULT_NUMBER_ID;
 use tonic::{Code, Streaming};
+use tonic_types::StatusExt as _;
 
 async fn subscribe(
     stage: &Stage,
@@ -206,7 +207,8 @@ async fn a_subscriber_who_takes_nothing_is_ended_and_told_where_to_go_on() {
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let mut last = 0;
     let status = loop {
-        match stream.message().await {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(10), stream.message()).await;
+        match next.expect("it ends") {
             Ok(Some(response)) => {
                 if let Some(Item::Event(event)) = response.item {
                     last = event.position;
@@ -217,7 +219,6 @@ async fn a_subscriber_who_takes_nothing_is_ended_and_told_where_to_go_on() {
         }
     };
     assert_eq!(status.code(), Code::Aborted);
-    use tonic_types::StatusExt as _;
     let info = status.get_error_details().error_info().unwrap().clone();
     assert_eq!(
         (info.reason.as_str(), info.metadata["position"].as_str()),

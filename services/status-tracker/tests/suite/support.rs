@@ -264,6 +264,11 @@ impl Stage {
     /// A connection to the port for callers.
     pub(super) fn channel(&self) -> tonic::transport::Channel {
         let url = format!("http://{}", self.addresses.grpc);
-        tonic::transport::Channel::from_shared(url).unwrap().connect_lazy()
+        tonic::transport::Channel::from_shared(url)
+            .unwrap()
+            // Small, so that a subscriber who reads nothing is felt at the other end.
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(65_535)
+            .connect_lazy()
     }
 }

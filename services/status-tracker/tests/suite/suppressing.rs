@@ -265,7 +265,7 @@ async fn a_suppression_is_listed_and_lifted_by_an_admin_and_no_other_tenant_sees
     assert!(!admin.lift_suppression(lift).await.unwrap().into_inner().changed);
     let events = stage.events::<SuppressionEvent>().await;
     assert!(
-        matches!(&events[1], SuppressionEvent::Lifted(lifted) if lifted.reason == LiftReason::Requested && lifted.lifted_at > Timestamp::from_seconds(0))
+        matches!(&events[1], SuppressionEvent::Lifted(event) if event.reason == LiftReason::Requested && event.lifted_at > Timestamp::from_seconds(0))
     );
     stage.stop().await;
 }
