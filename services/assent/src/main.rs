@@ -37,7 +37,6 @@ const FIRST_STEPS: &str = "First steps:
 Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 64 the configuration is wrong.";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once, at start")]
 enum Command {
     /// Watch a campaign go out to virtual people, then see every count checked; needs nothing and leaves nothing behind
     Demo(demo::Demo),

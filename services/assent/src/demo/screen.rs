@@ -16,6 +16,7 @@ pub(super) struct Screen {
     chapters: Cell<u32>,
 }
 
+#[expect(clippy::unused_self, reason = "whoever shows something has been handed a screen")]
 impl Screen {
     pub(super) fn new() -> Self {
         Self { chapters: Cell::new(0) }
@@ -90,7 +91,8 @@ impl Screen {
     pub(super) fn table(&self, witnesses: &[Witness]) {
         let width = |witness: &Witness| witness.name.len();
         let cells = |texts: Vec<(String, usize)>| -> String {
-            texts.iter().map(|(text, width)| format!("   {text:>width$}")).collect()
+            let cell = |(text, width): &(String, usize)| format!("   {text:>width$}");
+            texts.iter().map(cell).collect::<Vec<_>>().concat()
         };
         let head = cells(
             witnesses

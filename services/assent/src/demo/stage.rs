@@ -198,8 +198,8 @@ fn config(directory: &TempDir, meta: &str) -> Config {
         status_tracker: assent_status_tracker::Config::default(),
     };
     config.ingress.callbacks.listen = any_port();
-    config.dispatcher.meta.base_url = meta.to_owned();
-    config.status_tracker.meta.base_url = meta.to_owned();
+    meta.clone_into(&mut config.dispatcher.meta.base_url);
+    meta.clone_into(&mut config.status_tracker.meta.base_url);
     config
 }
 
