@@ -371,7 +371,7 @@ const BOOKKEEPING: [(&str, &str); 2] = [
 
 /// Makes what is missing. Safe to run again, and by several at once.
 pub(crate) async fn migrate(db: &Db, shards: impl Iterator<Item = i64>) -> Result<(), sqlx::Error> {
-    /// Any number, as long as it is always the same one.
+    /// The lock of everybody who makes something in this schema; consent, dispatcher and suppression take the same one.
     const LOCK: &str = "select pg_advisory_xact_lock(7310578193325)";
     let dialect = db.dialect();
     let mut tx = db.begin().await?;

@@ -71,9 +71,14 @@ async fn serve(role: Role, config: &Config, directory: Arc<Directory>, metrics: 
     let shutdown = Shutdown::new();
     shutdown.listen(Duration::from_millis(config.shutdown.grace_ms))?;
     let starting = Process::start(role, config, directory, metrics, shutdown.clone());
+    let mut starting = std::pin::pin!(starting);
     let process = tokio::select! {
-        process = starting => process?,
-        () = shutdown.soft().cancelled() => return Ok(ExitCode::SUCCESS),
+        process = &mut starting => process?,
+        () = shutdown.soft().cancelled() => match shutdown.reason() {
+            Some(StopReason::Signal(_)) => return Ok(ExitCode::SUCCESS),
+            // A start that failed ends what it had begun before it says why.
+            _ => starting.await?,
+        },
     };
     print(&process.ready_line(role));
     match process.join().await {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use sqlx::Row as _;
 use std::collections::HashMap;
 
-/// The key of the lock under which one process at a time makes the tables on Postgres.
-const SETUP_LOCK: i64 = 0x6173_7365_6e74_0c05;
+/// The lock of everybody who makes something in the schema of the read models: two who make the schema at once would collide.
+const SETUP_LOCK: i64 = 7_310_578_193_325;
 
 /// Never: sorts before every moment.
 const NEVER: i64 = 0;

@@ -157,7 +157,8 @@ impl OpenSet {
 pub(crate) async fn prepare(store: &EventStore) -> Result<(), sqlx::Error> {
     if let Some(pool) = store.postgres() {
         let mut transaction = pool.begin().await?;
-        sqlx::query("select pg_advisory_xact_lock(hashtext('assent_views.dispatcher_open'))")
+        // The lock of everybody who makes something in this schema: two who make the schema itself at once would collide.
+        sqlx::query("select pg_advisory_xact_lock(7310578193325)")
             .execute(&mut *transaction)
             .await?;
         sqlx::query("create schema if not exists assent_views")

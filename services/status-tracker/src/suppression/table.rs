@@ -18,8 +18,8 @@ pub(crate) const CANDIDATES_MAX: i64 = 500;
 /// Meta gives up on a message after thirty days; so do we.
 pub(crate) const WAITING_KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// Keeps two processes from making the tables at once.
-const LOCK: i64 = 0x6173_7374_7261_636b;
+/// The lock of everybody who makes something in the schema of the read models.
+const LOCK: i64 = 7_310_578_193_325;
 
 /// Where the tables are.
 #[derive(Debug, Clone)]
