@@ -369,8 +369,8 @@ fn consent(event: &RecordedEvent) -> Result<v1::ConsentChanged, DecodeError> {
             let state = v1::ConsentState::OptedOut;
             changed.consents = of(&given.categories, state, given.given_at, given.source.as_str());
         }
-        ContactEvent::PlatformStopped(_) => changed.platform_stop = Some(true),
-        ContactEvent::PlatformResumed(_) => changed.platform_stop = Some(false),
+        ContactEvent::PlatformStopped(_) => changed.platform_stopped = true,
+        ContactEvent::PlatformResumed(_) => changed.platform_resumed = true,
         ContactEvent::Erased(_) => changed.erased = true,
         ContactEvent::AliasBound(_) | ContactEvent::Merged(_) | ContactEvent::MergedInto(_) => {}
     }

@@ -172,7 +172,7 @@ async fn a_bad_start_is_refused_and_silence_has_signs_of_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_who_takes_nothing_is_ended_and_told_where_to_go_on() {
     let stage = Stage::start_with(|script| {
-        script.config.subscriptions.buffer_events_max = 1;
+        script.config.subscriptions.buffer_events_max = 200;
         script.config.subscriptions.stall_ms = 50;
     })
     .await;
@@ -182,10 +182,10 @@ async fn a_subscriber_who_takes_nothing_is_ended_and_told_where_to_go_on() {
         .unwrap();
     let origin = assent_runtime::log::Origin::of(super::support::tenant("acme"), assent_domain::values::Actor::Meta);
     // More than the connection's window holds.
-    for chunk in 0..40_u128 {
+    for chunk in 0..20_u128 {
         let mut append = assent_event_store::Append::new();
-        for id in 0..100_u128 {
-            let message = super::people::message(10_000 + chunk * 100 + id);
+        for id in 0..500_u128 {
+            let message = super::people::message(10_000 + chunk * 500 + id);
             let stream = stage.platform.stream_of(
                 assent_domain::events::StreamCategory::Provider,
                 assent_runtime::streams::Subject::Message(message),
@@ -218,7 +218,7 @@ async fn a_subscriber_who_takes_nothing_is_ended_and_told_where_to_go_on() {
             Err(status) => break status,
         }
     };
-    assert_eq!(status.code(), Code::Aborted);
+    assert_eq!(status.code(), Code::Aborted, "{status:?}");
     let info = status.get_error_details().error_info().unwrap().clone();
     assert_eq!(
         (info.reason.as_str(), info.metadata["position"].as_str()),

@@ -168,7 +168,7 @@ async fn duplicates_and_the_ends_of_batches_make_no_difference() {
         let piece = |part: u8| {
             let stage = &stage;
             async move {
-                if variant == 2 && part % 2 == 0 {
+                if variant == 2 && part.is_multiple_of(2) {
                     stage.decided().await;
                 }
             }
