@@ -79,7 +79,7 @@ async fn each_reason_comes_with_its_evidence_and_ends_with_what_ends_it(stores: 
     );
     let told: Vec<&str> = rows[0].evidence.iter().map(|piece| piece.said.event.as_str()).collect();
     assert_eq!(
-        story,
+        told,
         [
             "suppression.undeliverable",
             "suppression.lifted",
