@@ -51,7 +51,7 @@ use role::{Launch, RolePorts, loopback};
 
 /// How long the services may take from their start until a message would be let through: they learn numbers and templates
 /// from the simulator.
-const LEARN_PATIENCE: Duration = Duration::from_secs(60);
+const LEARN_PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 /// How a system is started. The default is what is shipped, with one business and a crowd that reads everything.

@@ -11,6 +11,7 @@ use crate::{
     supervise::{Backoff, Restart, Supervisor},
     telemetry::Metrics,
 };
+use assent_event_store::Poker;
 use std::{net::SocketAddr, time::Duration};
 use tonic::service::{Routes, RoutesBuilder};
 
@@ -29,6 +30,8 @@ pub struct Host {
     /// How much work is taken on.
     pub admission: Admission,
     routes: RoutesBuilder,
+    /// Held until the last task has ended.
+    poker: Option<Poker>,
 }
 
 /// Why a process cannot serve.
@@ -60,6 +63,7 @@ impl Host {
             readiness: Readiness::new(),
             admission: Admission::new(config.admission.clone()),
             routes: Routes::builder(),
+            poker: None,
         }
     }
 
@@ -95,7 +99,7 @@ impl Host {
             admin: admin.local_addr(),
         };
         let shutdown = self.supervisor.shutdown().clone();
-        self.platform.spawn_relay(&self.supervisor);
+        self.poker = self.platform.spawn_relay(&self.supervisor);
 
         let (directory, stop) = (self.platform.tenants.clone(), shutdown.clone());
         self.supervisor.spawn("tenants", Restart::Never, move || {
@@ -124,6 +128,7 @@ impl Host {
     /// Waits for the end of the process: its reason, if something failed. What was accepted is written before it returns.
     pub async fn join(self) -> Result<(), StopReason> {
         let ended = self.supervisor.join().await;
+        drop(self.poker);
         self.platform.close().await;
         ended
     }

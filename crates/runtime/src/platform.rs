@@ -204,24 +204,21 @@ impl Platform {
         })
     }
 
-    /// Starts relaying to JetStream, if there is one: this process pokes the leaders and stands for election itself.
-    pub fn spawn_relay(&self, supervisor: &Supervisor) {
-        let Some(jetstream) = &self.jetstream else { return };
+    /// Starts relaying to JetStream, if there is one: this process stands for election as a shard's relay until it is asked
+    /// to end, and then hands the office on at once. It pokes the relays of all shards as long as the poker is held, so that
+    /// what is written while it ends is relayed without delay too.
+    pub fn spawn_relay(&self, supervisor: &Supervisor) -> Option<Poker> {
+        let jetstream = self.jetstream.as_ref()?;
         for shard in self.store.shards() {
             let (store, jetstream) = (self.store.clone(), jetstream.clone());
             let shutdown = supervisor.shutdown().clone();
             supervisor.spawn("relay", Restart::Never, move || {
                 let relay = Relay::new(&store, &jetstream, shard);
-                until_stopped(shutdown.clone(), relay.run())
+                let stop = shutdown.soft().clone().cancelled_owned();
+                until_stopped(shutdown.clone(), relay.run_until(stop))
             });
         }
-        let poker = Poker::start(&self.store, jetstream);
-        let shutdown = supervisor.shutdown().clone();
-        supervisor.spawn_finite("relay-poker", async move {
-            shutdown.hard().cancelled().await;
-            drop(poker);
-            Ok(())
-        });
+        Some(Poker::start(&self.store, jetstream))
     }
 
     /// The shard that holds a tenant's events: the configured one, else by hash of its name. Never changes.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{processes::ChildProcess, servers::PortLease};
 
 /// How long a role may take from its start to its ready line.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
+const READY_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The services, in the order in which they are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -2,6 +2,7 @@
 
 use assent_runtime::tenants::ApiKey;
 use assent_simulator::{Account, App, Number, Secret};
+use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Shards of a new store on Postgres; the businesses take turns on them.
@@ -45,10 +46,11 @@ impl TestTenant {
             (&reading, r#"["read"]"#, false),
             (&revoked, r#"["send", "read"]"#, true),
         ] {
-            keys_toml.push_str(&format!(
+            write!(
+                keys_toml,
                 "[[tenants.keys]]\nid = \"{}\"\nsha256 = \"{}\"\nscopes = {scopes}\nrevoked = {is_revoked}\n\n",
                 key.id, key.sha256
-            ));
+            )?;
         }
         Ok(Self {
             id: format!("tenant-{index}"),

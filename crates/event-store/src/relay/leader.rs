@@ -114,12 +114,22 @@ impl Relay {
 
     /// Leads whenever the lease can be had; never ends. Dropping the future gives the lease up when it expires.
     pub async fn run(self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// The same until `stop`, then hands the lease to whoever asks next, at once.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
         loop {
-            let mut lease = Lease::acquire(&self.store, LEASE, self.shard, self.owner).await;
+            let mut lease = tokio::select! {
+                lease = Lease::acquire(&self.store, LEASE, self.shard, self.owner) => lease,
+                () = &mut stop => return,
+            };
             tracing::info!(shard = self.shard.0, "leading the relay");
             tokio::select! {
                 () = self.lead() => {}
                 () = lease.lost() => tracing::warn!(shard = self.shard.0, "no longer leading the relay"),
+                () = &mut stop => return lease.release().await,
             }
         }
     }
