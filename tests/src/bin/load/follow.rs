@@ -1,7 +1,7 @@
 //! Follows every message by the public API, as a business backend would: one subscription to the tenant's events.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -23,6 +23,8 @@ pub(crate) struct Followed {
     pub(crate) last: HashMap<Uuid, Told>,
     /// How many events came.
     pub(crate) events: u64,
+    /// Steps that were told after a message had ended, by the two states: there must be none.
+    pub(crate) told_backwards: BTreeMap<String, u64>,
     /// Subscriptions that ended and were made anew.
     pub(crate) interruptions: u64,
 }
@@ -36,9 +38,9 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Nothing more is expected: the last of three callbacks has been shown, or it ended otherwise.
+    /// Nothing more will come. `delivered` is final too to the API, for not everybody sends read receipts; here everybody does.
     fn ended(&self) -> bool {
-        self.is_final || self.state == v1::MessageState::Read
+        self.is_final && self.state != v1::MessageState::Delivered
     }
 }
 
@@ -146,6 +148,10 @@ fn note(shared: &Shared, event: v1::Event) {
     let mut followed = shared.followed.lock().expect("nobody panics with this lock");
     followed.events += 1;
     let before = followed.last.insert(message, told);
+    if let Some(before) = before.filter(Told::ended) {
+        let step = format!("{} to {}", before.state.as_str_name(), told.state.as_str_name());
+        *followed.told_backwards.entry(step).or_default() += 1;
+    }
     drop(followed);
     if told.ended() && !before.is_some_and(|before| before.ended()) {
         shared.ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -73,6 +73,8 @@ pub(crate) struct Report {
     events_per_slice: f64,
     subscription_events: u64,
     subscription_interruptions: u64,
+    /// Steps that a subscriber was told after a message had ended.
+    told_backwards: BTreeMap<String, u64>,
     verdict: Verdict,
     opt_in_seconds: f64,
     settings: Settings,
@@ -175,6 +177,7 @@ impl Report {
             events_per_slice,
             subscription_events: followed.events,
             subscription_interruptions: followed.interruptions,
+            told_backwards: followed.told_backwards.clone(),
             verdict,
             opt_in_seconds,
             settings: Settings::read(system, options, fsync_us).await?,
@@ -187,6 +190,7 @@ impl Report {
         let verdict = &self.verdict;
         self.acknowledged == self.messages
             && [verdict.lost, verdict.duplicated, verdict.wrong_status, verdict.unmarked] == [0; 4]
+            && self.told_backwards.is_empty()
             && verdict.simulator_idle
     }
 }
@@ -373,6 +377,9 @@ impl Display for Report {
                 self.subscription_events, self.subscription_interruptions
             ),
         )?;
+        if !self.told_backwards.is_empty() {
+            line(formatter, "told after the end", format!("{:?}", self.told_backwards))?;
+        }
         line(
             formatter,
             "opt-ins recorded",
