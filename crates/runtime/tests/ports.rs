@@ -60,7 +60,7 @@ impl NumberService for Numbers {
         let _open = self.gate.acquire().await.map_err(ApiError::internal)?;
         let number = v1::Number {
             phone_number_id: request.into_inner().phone_number_id,
-            verified_name: principal.tenant.to_string(),
+            display_phone_number: principal.tenant.to_string(),
             ..v1::Number::default()
         };
         Ok(Response::new(GetNumberResponse { number: Some(number) }))
@@ -180,7 +180,7 @@ async fn a_call_with_a_key_reaches_the_service_as_its_tenant() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(answer.number.unwrap().verified_name, "acme");
+    assert_eq!(answer.number.unwrap().display_phone_number, "acme");
 }
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn the_same_works_over_tls_and_plain_text_is_refused() {
         .get_number(ask("42", bearer(&running.key)))
         .await
         .unwrap();
-    assert_eq!(answer.into_inner().number.unwrap().verified_name, "acme");
+    assert_eq!(answer.into_inner().number.unwrap().display_phone_number, "acme");
 
     let plain = Endpoint::from_shared(format!("http://{}", running.address))
         .unwrap()

@@ -62,7 +62,7 @@ pub(crate) async fn run(role: Role, file: &Path, environment: &Environment) -> a
     let config = &Config::load(file, environment)?;
     let directory = config.directory(environment)?;
     let telemetry = Telemetry::install(&config.telemetry, role.service_name())?;
-    let outcome = serve(role, config, directory, telemetry.metrics()).await;
+    let outcome = Box::pin(serve(role, config, directory, telemetry.metrics())).await;
     telemetry.shutdown().await;
     outcome
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::driver::Sent;
 
 /// How long nothing may happen before the rest is called lost.
-const STALL_PATIENCE: Duration = Duration::from_secs(60);
+const STALL_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a subscriber was told about each message.
 #[derive(Debug, Clone, Default)]

@@ -40,7 +40,7 @@ use crate::{cost::Snapshot, driver::Driver, follow::Follower, report::Report};
 /// Settings of Postgres beside the harness's; durability is as shipped.
 const POSTGRES_SETTINGS: &[(&str, &str)] = &[("shared_buffers", "1GB"), ("max_wal_size", "4GB")];
 /// How long the simulator may still deliver callbacks after the last message was read.
-const IDLE_PATIENCE: Duration = Duration::from_secs(60);
+const IDLE_PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Parser, Serialize)]
 #[command(
@@ -177,24 +177,23 @@ async fn measure(system: &System, options: &Options) -> anyhow::Result<Report> {
     eprintln!("load: sending {} messages", options.messages);
     let before = Snapshot::before(system).await?;
     let sent = driver.run().await;
-    let followed = match &mut follower {
-        Some(follower) => Some(follower.wait_for_all(&sent).await),
-        None => {
-            judge::wait_for_simulator(system, &sent).await?;
-            None
-        }
+    let told = if let Some(follower) = &mut follower {
+        Some(follower.wait_for_all(&sent).await)
+    } else {
+        judge::wait_for_simulator(system, &sent).await?;
+        None
     };
     let ended = Instant::now();
     let after = Snapshot::after(system).await?;
 
     let idle = system.simulator.wait_idle(IDLE_PATIENCE).await?;
-    let verdict = judge::judge(system, &sent, followed.as_ref(), idle).await?;
-    let followed = followed.unwrap_or_default();
+    let verdict = judge::judge(system, &sent, told.as_ref(), idle).await?;
+    let told = told.unwrap_or_default();
     Report::new(
         system,
         options,
         &sent,
-        &followed,
+        &told,
         ended,
         verdict,
         &before,
