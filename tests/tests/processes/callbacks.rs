@@ -33,21 +33,21 @@ pub(crate) fn signed(http: &reqwest::Client, system: &System, tenant: usize, bod
 
 /// What Meta posts when a person writes a text to the number of a business.
 pub(crate) fn inbound_text(system: &System, tenant: usize, person: &str, wamid: &str, text: &str) -> Value {
-    let tenant = &system.tenants[tenant];
+    let business = &system.tenants[tenant];
     let seconds = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
-    let wa_id = person.trim_start_matches('+');
+    let digits = person.trim_start_matches('+');
     json!({
         "object": "whatsapp_business_account",
         "entry": [{
-            "id": tenant.waba_id,
+            "id": business.waba_id,
             "changes": [{
                 "field": "messages",
                 "value": {
                     "messaging_product": "whatsapp",
-                    "metadata": {"display_phone_number": tenant.digits, "phone_number_id": tenant.phone_number_id},
-                    "contacts": [{"profile": {"name": "A Person"}, "wa_id": wa_id}],
+                    "metadata": {"display_phone_number": business.digits, "phone_number_id": business.phone_number_id},
+                    "contacts": [{"profile": {"name": "A Person"}, "wa_id": digits}],
                     "messages": [{
-                        "from": wa_id, "id": wamid, "timestamp": seconds, "type": "text", "text": {"body": text},
+                        "from": digits, "id": wamid, "timestamp": seconds, "type": "text", "text": {"body": text},
                     }],
                 },
             }],

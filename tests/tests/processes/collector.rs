@@ -55,13 +55,9 @@ impl Collector {
         let received = self.received.lock().unwrap();
         let mut spans = Vec::new();
         for resource in received.iter().flat_map(|request| &request.resource_spans) {
-            let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
-            let service = attributes
-                .filter(|attribute| attribute.key == "service.name")
-                .filter_map(|attribute| attribute.value.clone())
-                .map(|value| format!("{:?}", value.value))
-                .collect();
-            let service: String = service;
+            let mut attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
+            let name = attributes.find(|attribute| attribute.key == "service.name");
+            let service = name.map(|name| format!("{:?}", name.value)).unwrap_or_default();
             let all = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
             spans.extend(all.map(|span| Traced {
                 service: service.clone(),
@@ -74,6 +70,9 @@ impl Collector {
     /// Everything as it came over the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let received = self.received.lock().unwrap();
-        received.iter().flat_map(|request| request.encode_to_vec()).collect()
+        received
+            .iter()
+            .flat_map(ExportTraceServiceRequest::encode_to_vec)
+            .collect()
     }
 }

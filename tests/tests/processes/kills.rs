@@ -34,7 +34,7 @@ impl Plan {
             return Self {
                 messages: 5_000,
                 kills: 20,
-                pauses: (Duration::from_millis(300), Duration::from_millis(2_000)),
+                pauses: (Duration::from_millis(300), Duration::from_secs(2)),
             };
         }
         Self {

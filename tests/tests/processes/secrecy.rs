@@ -62,7 +62,9 @@ impl Needles {
 /// the same as decoding everything that looks like base64 and searching that.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = text.as_bytes();
-    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hexadecimal = bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let mut forms = vec![("plain", bytes.to_vec()), ("hexadecimal", hexadecimal.into_bytes())];
     for before in 0..3 {
         let mut shifted = vec![0; before];
