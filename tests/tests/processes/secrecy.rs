@@ -18,7 +18,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::{
     callbacks::{inbound_text, signed},
     collector::Collector,
-    support::{PATIENCE, note, send_until_acknowledged, servers_are_here, start, wait_until_ended},
+    support::{PATIENCE, eventually, note, send_until_acknowledged, servers_are_here, start, wait_until_ended},
 };
 
 const PEOPLE: usize = 40;
@@ -158,6 +158,11 @@ async fn i8_no_phone_number_text_or_message_id_lies_in_files_logs_metrics_or_tra
     ]);
     let stream_bytes = messages[0].as_bytes().to_vec();
 
+    // Spans are exported every few seconds.
+    eventually("spans of the last step have come", async || {
+        collector.spans().iter().any(|traced| traced.span.name == "callback")
+    })
+    .await;
     checkpoint(&system).await;
     let mut found: Vec<String> = Vec::new();
     let mut searched = 0_u64;
@@ -252,7 +257,7 @@ async fn run(system: &System, inbound: &str) -> (Vec<uuid::Uuid>, Vec<String>) {
     wrong.idempotency_key = String::new();
     client.messages.clone().send_message(wrong).await.unwrap_err();
     let refused = people::send_request("secret-refused", from, 4, v1::WaitFor::Decision);
-    crate::support::eventually("a message to the one who withdrew is refused", async || {
+    eventually("a message to the one who withdrew is refused", async || {
         let mut request = refused.clone();
         request.idempotency_key = format!("secret-refused-{}", uuid::Uuid::new_v4().simple());
         client.messages.clone().send_message(request).await.is_err()
