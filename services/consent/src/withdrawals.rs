@@ -425,7 +425,7 @@ fn sift_failed(event: &RecordedEvent, work: &mut Work) {
         && status.errors.iter().any(|error| error.code == codes::PLATFORM_STOPPED)
         && let Some(origin) = origin(event)
     {
-        let command = platform_stop(PlatformStopSource::Error131050, status.provider_at);
+        let command = platform_stop(PlatformStopSource::Error131050, status.provider_at.end_of_second());
         work.learned.push((origin, status.recipient, Some(command)));
     }
 }
@@ -442,7 +442,10 @@ fn platform_stop(source: PlatformStopSource, given_at: Timestamp) -> ContactComm
 /// opt-in, for it does not say to what.
 fn preference(changed: &PreferenceChanged) -> Option<ContactCommand> {
     match changed.value {
-        PreferenceValue::Stop => Some(platform_stop(PlatformStopSource::UserPreferences, changed.provider_at)),
+        PreferenceValue::Stop => Some(platform_stop(
+            PlatformStopSource::UserPreferences,
+            changed.provider_at.end_of_second(),
+        )),
         PreferenceValue::Resume | PreferenceValue::Signup => Some(ContactCommand::RecordPlatformResume {
             given_at: changed.provider_at,
             at: log::now(),
@@ -484,7 +487,7 @@ fn said(message: &MessageReceived, keys: &LoadedKeys, at: Timestamp) -> Option<C
             categories: CategorySet::all(),
             source,
             proof: None,
-            given_at: message.provider_at,
+            given_at: message.provider_at.end_of_second(),
             at,
         }),
         Wish::Start => {

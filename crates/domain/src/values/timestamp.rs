@@ -48,6 +48,16 @@ impl Timestamp {
         self.0.div_euclid(MICROS_PER_SECOND)
     }
 
+    /// The last instant that a moment of Meta's may mean. Its clock shows whole seconds, cut off: whoever wrote STOP at 12:00:00.9
+    /// is said to have done so at 12:00:00, which must not come before an opt-in of 12:00:00.5.
+    pub const fn end_of_second(self) -> Self {
+        if self.0.rem_euclid(MICROS_PER_SECOND) == 0 {
+            Self(self.0.saturating_add(MICROS_PER_SECOND - 1))
+        } else {
+            self
+        }
+    }
+
     /// How long ago `earlier` was; zero if it was not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0).max(0);
@@ -121,6 +131,15 @@ fn civil_date(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_second_of_metas_may_mean_any_instant_of_it() {
+        assert_eq!(Timestamp::from_seconds(7).end_of_second().as_micros(), 7_999_999);
+        assert_eq!(
+            Timestamp::from_millis(7_250).end_of_second(),
+            Timestamp::from_millis(7_250)
+        );
+    }
 
     #[test]
     fn a_moment_is_shown_as_rfc_3339() {

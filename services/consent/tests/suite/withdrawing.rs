@@ -10,11 +10,12 @@ use assent_domain::{
         PreferenceChanged, PreferenceValue, ProviderError, ProviderEvent, RetryClass, StreamCategory, TemplateStatus,
     },
     gates::RefusalReason,
-    values::{AttemptId, Category, MessageId, Term, WamidHash},
+    values::{AttemptId, Category, MessageId, Term, Timestamp, WamidHash},
 };
 use assent_proto::v1::{ConsentState, MessageCategory};
 use assent_runtime::{log, streams::Subject};
 use assent_sealed::AliasHash;
+use std::time::Duration;
 use uuid::Uuid;
 
 fn refusals(decision: DecisionEvent) -> Vec<RefusalReason> {
@@ -103,6 +104,31 @@ async fn only_a_keyword_withdraws_and_start_brings_nobody_back() {
     assert_eq!(contact.consents[0].source, "keyword");
     assert!(!contact.consents[0].event_id.is_empty());
     assert!(contact.window_closes_at.is_some());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_metas_clock_cuts_off_before_the_opt_in_still_wins() {
+    let world = world().await;
+    let mut client = world.client().await;
+    // The opt-in falls into the middle of a second; the STOP that follows is stamped with the beginning of that second.
+    let into_second = log::now().as_micros().rem_euclid(1_000_000) as u64;
+    tokio::time::sleep(Duration::from_micros((1_300_000 - into_second) % 1_000_000)).await;
+    client
+        .record_opt_in(opt_in(ANA, &[MessageCategory::Utility]))
+        .await
+        .unwrap();
+    let second = Timestamp::from_seconds(log::now().as_seconds());
+    write(&world.platform, "12025550142", "STOP", second).await;
+    world.wait_for::<ContactEvent>("contact.opted_out", 1).await;
+    let contact = client
+        .get_contact(get(ANA))
+        .await
+        .unwrap()
+        .into_inner()
+        .contact
+        .unwrap();
+    assert_eq!(contact.consents[0].state(), ConsentState::OptedOut);
     world.stop().await;
 }
 
