@@ -50,6 +50,7 @@ impl Timestamp {
 
     /// The last instant that a moment of Meta's may mean. Its clock shows whole seconds, cut off: whoever wrote STOP at 12:00:00.9
     /// is said to have done so at 12:00:00, which must not come before an opt-in of 12:00:00.5.
+    #[must_use]
     pub const fn end_of_second(self) -> Self {
         if self.0.rem_euclid(MICROS_PER_SECOND) == 0 {
             Self(self.0.saturating_add(MICROS_PER_SECOND - 1))
