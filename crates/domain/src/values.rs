@@ -7,6 +7,7 @@ mod correlation;
 mod fingerprint;
 mod idempotency_key;
 mod ids;
+mod numbering_plan;
 mod personal;
 mod phone_number;
 mod template_ref;

@@ -45,6 +45,7 @@ pub struct Append {
     pub(crate) writes: Vec<Write>,
     pub(crate) guards: Vec<(StreamId, Expected)>,
     pub(crate) keys: Vec<KeyId>,
+    pub(crate) is_patient: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +84,14 @@ impl Append {
     #[must_use]
     pub fn sealed_with(mut self, keys: impl IntoIterator<Item = KeyId>) -> Self {
         self.keys.extend(keys);
+        self
+    }
+
+    /// Says that nobody waits for the answer, so that on a busy shard the append may wait longer for others to share its
+    /// flush: up to [`FLUSH_SPACING_PATIENT_MAX`](crate::limits::FLUSH_SPACING_PATIENT_MAX).
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.is_patient = true;
         self
     }
 

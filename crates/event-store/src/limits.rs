@@ -24,10 +24,25 @@ pub const FLUSH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// database about 300 µs alone in its flush, 22 µs among 32, 15 µs among 128.
 pub const FLUSH_EVENTS_WORTHWHILE: usize = 128;
 
-/// Longest time between the starts of two flushes of a busy shard: the most that spacing adds to an append.
-pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(5);
+/// Shortest time between the starts of two flushes of a busy shard, if what waits is not worth a flush earlier.
+pub const FLUSH_SPACING_MIN: Duration = Duration::from_millis(4);
 
-/// Appends expected within [`FLUSH_SPACING_MAX`] from which a shard counts as busy. Below, every append goes at once.
+/// The same in flushes: it grows with how long they take.
+pub const FLUSH_SPACING_FLUSHES: u32 = 3;
+
+/// The most it grows to, and the most that spacing adds to an append that somebody waits for.
+pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(12);
+
+/// As [`FLUSH_SPACING_MIN`], while nobody waits for any of the appends.
+pub const FLUSH_SPACING_PATIENT_MIN: Duration = Duration::from_millis(15);
+
+/// As [`FLUSH_SPACING_FLUSHES`], while nobody waits for any of the appends.
+pub const FLUSH_SPACING_PATIENT_FLUSHES: u32 = 10;
+
+/// As [`FLUSH_SPACING_MAX`], while nobody waits for any of the appends.
+pub const FLUSH_SPACING_PATIENT_MAX: Duration = Duration::from_millis(30);
+
+/// Appends expected within [`FLUSH_SPACING_MIN`] from which a shard counts as busy. Below, every append goes at once.
 pub const FLUSH_SPACING_APPENDS_MIN: f64 = 4.0;
 
 /// Appends that may wait for a shard's committer before `append` itself waits.
@@ -85,8 +100,14 @@ pub const LEASE_TTL: Duration = Duration::from_secs(4);
 /// How often a lease is renewed, and how often a waiting successor asks for it.
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
-/// Shortest time between two slices of a busy shard. A wake-up of all readers costs more than the events in it.
+/// Shortest time between two slices. A wake-up of all readers costs more than the events in it.
 pub const SLICE_SPACING: Duration = Duration::from_millis(3);
+
+/// The same after a slice with [`SLICE_EVENTS_BUSY`] events or more.
+pub const SLICE_SPACING_BUSY: Duration = Duration::from_millis(20);
+
+/// A slice with this many events is a sign that many come.
+pub const SLICE_EVENTS_BUSY: usize = 16;
 
 /// How often an idle relay looks at the log; pokes make it look sooner.
 pub const RELAY_POLL: Duration = Duration::from_millis(100);
@@ -114,14 +135,14 @@ pub const KEYS_STATEMENT_WORTHWHILE: usize = 64;
 
 /// Shortest time between the starts of two statements to the key table while it is busy: the most that waiting for
 /// company adds. A statement costs about as much as twenty keys in it.
-pub const KEYS_SPACING: Duration = Duration::from_millis(5);
+pub const KEYS_SPACING: Duration = Duration::from_millis(3);
 
 /// Callers are counted for so long to tell whether the key table is busy.
 pub const KEYS_RATE_WINDOW: Duration = Duration::from_millis(50);
 
-/// Callers within [`KEYS_RATE_WINDOW`] from which the key table counts as busy: 600 a second. Below, each statement goes
+/// Callers within [`KEYS_RATE_WINDOW`] from which the key table counts as busy: 200 a second. Below, each statement goes
 /// at once.
-pub const KEYS_BUSY_CALLERS_MIN: usize = 30;
+pub const KEYS_BUSY_CALLERS_MIN: usize = 10;
 
 /// How often keys are made again that somebody destroys in the very moment.
 pub const OBTAIN_ATTEMPTS_MAX: usize = 3;

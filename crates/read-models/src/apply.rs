@@ -25,9 +25,17 @@ use crate::{
 pub(crate) struct Target {
     funnel: Option<Arc<str>>,
     /// Also there when only counts are wanted: they are sums over messages.
-    messages: Option<(Arc<str>, Arc<str>)>,
+    messages: Option<MessageStatements>,
     quality: Option<(Arc<str>, Arc<str>)>,
     blocked: Option<BlockedStatements>,
+}
+
+#[derive(Debug)]
+struct MessageStatements {
+    load: Arc<str>,
+    upsert: Arc<str>,
+    /// Of a row that is there only what changes is written.
+    update: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -57,7 +65,11 @@ impl Target {
                     row::COLUMNS,
                     qualified(dialect, &table)
                 );
-                (load.into(), MESSAGES.upsert(dialect, &table))
+                MessageStatements {
+                    load: load.into(),
+                    upsert: MESSAGES.upsert(dialect, &table),
+                    update: MESSAGES.update(dialect, &table, &row::CHANGING),
+                }
             }),
             funnel: has(View::Funnel).then(|| FUNNEL.upsert(dialect, &name(FUNNEL.name))),
             quality: has(View::Quality).then(|| {
@@ -195,8 +207,8 @@ impl Folder {
         let Prepared { batch, findings } = prepared;
         let mut written = Vec::new();
         let mut days = quality::Counts::default();
-        if let Some((load, upsert)) = &self.target.messages {
-            let changed = self.join(tx, load, batch.messages).await?;
+        if let Some(statements) = &self.target.messages {
+            let changed = self.join(tx, &statements.load, batch.messages).await?;
             let mut steps = funnel::Counts::default();
             for (before, after) in &changed {
                 if self.target.funnel.is_some() {
@@ -206,8 +218,8 @@ impl Folder {
                     days.add_change(before.as_deref(), after);
                 }
             }
+            self.write_messages(tx, statements, &changed).await?;
             written = changed.into_iter().map(|(_, after)| after).collect();
-            self.write_messages(tx, upsert, &written).await?;
             if let Some(upsert) = &self.target.funnel {
                 self.write_steps(tx, upsert, steps).await?;
             }
@@ -282,14 +294,31 @@ impl Folder {
         Ok(joined)
     }
 
-    async fn write_messages(&self, tx: &mut Tx, upsert: &Arc<str>, rows: &[Arc<MessageRow>]) -> Result<(), ViewsError> {
-        if rows.is_empty() {
-            return Ok(());
+    async fn write_messages(
+        &self,
+        tx: &mut Tx,
+        statements: &MessageStatements,
+        changed: &[(Option<Arc<MessageRow>>, Arc<MessageRow>)],
+    ) -> Result<(), ViewsError> {
+        let rows_where = |is_known: bool| -> Vec<&MessageRow> {
+            let rows = changed.iter().filter(|(before, _)| before.is_some() == is_known);
+            rows.map(|(_, after)| after.as_ref()).collect()
+        };
+        let encode =
+            |rows: &[&MessageRow]| -> Vec<Vec<u8>> { rows.iter().map(|row| codec::encode(&row.progress)).collect() };
+        let new = rows_where(false);
+        if !new.is_empty() {
+            let progress = encode(&new);
+            let columns = row::columns(&new, &progress);
+            tx.execute_rows(&statements.upsert, self.shard(), &columns).await?;
         }
-        let progress: Vec<Vec<u8>> = rows.iter().map(|row| codec::encode(&row.progress)).collect();
-        let rows: Vec<&MessageRow> = rows.iter().map(Arc::as_ref).collect();
-        let columns = row::columns(&rows, &progress);
-        Ok(tx.execute_rows(upsert, self.shard(), &columns).await?)
+        let moved = rows_where(true);
+        if !moved.is_empty() {
+            let progress = encode(&moved);
+            let columns = row::changing_columns(&moved, &progress);
+            tx.execute_rows(&statements.update, self.shard(), &columns).await?;
+        }
+        Ok(())
     }
 
     async fn write_steps(&self, tx: &mut Tx, upsert: &Arc<str>, steps: funnel::Counts) -> Result<(), ViewsError> {

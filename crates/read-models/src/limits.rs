@@ -19,7 +19,7 @@ pub const BATCH_EVENTS_WORTHWHILE: usize = 500;
 
 /// Longest time between the starts of two batches of a busy shard: the most that gathering adds to what is seen.
 /// `sent`, `delivered` and `read` of one message come close together and then cost one write.
-pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(40);
+pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(100);
 
 /// Messages whose rows the active reader of a shard remembers, so that it need not load what it has just written; twice.
 pub const CACHE_MESSAGES_MAX: usize = 10_000;

@@ -81,6 +81,18 @@ pub(crate) fn read(row: &Row) -> Result<MessageRow, QueryError> {
     })
 }
 
+/// The columns that change in the life of a message.
+pub(crate) const CHANGING: [&str; 2] = ["state", "progress"];
+
+/// The rows' keys and what of them changes.
+pub(crate) fn changing_columns<'a>(rows: &[&'a MessageRow], progress: &'a [Vec<u8>]) -> Vec<Column<'a>> {
+    vec![
+        Column::Uuids(rows.iter().map(|row| row.message).collect()),
+        Column::Texts(rows.iter().map(|row| row.state().as_str()).collect()),
+        Column::Blobs(progress.iter().map(Vec::as_slice).collect()),
+    ]
+}
+
 /// The rows as columns, in the order of the table.
 pub(crate) fn columns<'a>(rows: &[&'a MessageRow], progress: &'a [Vec<u8>]) -> Vec<Column<'a>> {
     fn maybe<'a>(rows: &[&'a MessageRow], field: impl Fn(&'a Request) -> Option<&'a str>) -> Column<'a> {

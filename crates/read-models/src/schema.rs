@@ -298,18 +298,31 @@ impl Table {
 
     /// Writes many rows; see [`Tx::execute_rows`](crate::db::Tx::execute_rows).
     pub(crate) fn upsert(&self, dialect: Dialect, name: &str) -> Arc<str> {
+        self.upsert_columns(dialect, name, |_| true)
+    }
+
+    /// Writes only some columns of rows that are known to be there. As an upsert and not as an update: that is one look-up
+    /// of the key for each row, whatever the planner thinks of the table.
+    pub(crate) fn update(&self, dialect: Dialect, name: &str, changing: &[&str]) -> Arc<str> {
+        self.upsert_columns(dialect, name, |column| {
+            column.meeting == Meeting::Key || changing.contains(&column.name)
+        })
+    }
+
+    fn upsert_columns(&self, dialect: Dialect, name: &str, is_written: impl Fn(&ColumnDef) -> bool) -> Arc<str> {
         let table = qualified(dialect, name);
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let written: Vec<&ColumnDef> = self.columns.iter().filter(|column| is_written(column)).collect();
+        let names: Vec<&str> = written.iter().map(|column| column.name).collect();
         let source = match dialect {
             Dialect::Postgres => {
-                let arrays = self.columns.iter().enumerate();
+                let arrays = written.iter().enumerate();
                 let arrays: Vec<String> = arrays
                     .map(|(index, column)| format!("${}::{}", index + 2, column.kind.array()))
                     .collect();
                 format!("select $1::bigint, u.* from unnest({}) as u", arrays.join(", "))
             }
             Dialect::Sqlite => {
-                let values = self.columns.iter().enumerate();
+                let values = written.iter().enumerate();
                 let values: Vec<String> = values
                     .map(|(index, column)| match column.kind {
                         Kind::Int | Kind::Text => format!("value ->> {index}"),
@@ -319,7 +332,7 @@ impl Table {
                 format!("select $1, {} from json_each($2) where true", values.join(", "))
             }
         };
-        let updates = self.columns.iter().filter_map(|column| {
+        let updates = written.iter().filter_map(|column| {
             let name = column.name;
             match column.meeting {
                 Meeting::Key => None,

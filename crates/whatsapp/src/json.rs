@@ -18,6 +18,11 @@ impl Fields {
         }
     }
 
+    /// Adds a field.
+    pub(crate) fn put(&mut self, key: &str, value: Value) {
+        self.0.insert(key.to_owned(), value);
+    }
+
     fn take_if(&mut self, key: &str, fits: impl FnOnce(&Value) -> bool) -> Option<Value> {
         if fits(self.0.get(key)?) {
             self.0.remove(key)

@@ -18,6 +18,10 @@ use clap::{Args, Parser, Subcommand};
 use role::Role;
 use tokio_util::sync::CancellationToken;
 
+/// Messages are many small allocations that one thread makes and another frees: `docs/benchmarks.md` has what this one saves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A WhatsApp messaging platform that can prove why each message was sent.
 ///
 /// Everything that happens (an opt-in, a request, a decision, a call to Meta, a callback) is an event in one durable

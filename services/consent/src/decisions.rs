@@ -208,7 +208,7 @@ impl Decisions<'_> {
         let decision = events.pop().expect("whatever is undecided gets a decision");
         let stream = log::stream(StreamCategory::Decision, request.message);
         let event = log::record(&decision, &request.origin);
-        let mut append = Append::new().write(stream, Expected::NoStream, [event]);
+        let mut append = Append::new().write(stream, Expected::NoStream, [event]).patient();
         if matches!(decision, DecisionEvent::Authorized(_)) {
             for (contact, expected) in guards {
                 let stream = self

@@ -93,7 +93,7 @@ impl Recording {
             .platform
             .stream_of(StreamCategory::Attempt, Subject::Message(self.message));
         let new = events.iter().map(|event| log::record(event, &self.origin));
-        let mut append = Append::new().write(stream, expected(self.version), new);
+        let mut append = Append::new().write(stream, expected(self.version), new).patient();
         if events.iter().any(|event| matches!(event, AttemptEvent::Accepted(_))) {
             append = append.sealed_with(key);
         }

@@ -216,7 +216,8 @@ impl Dispatcher {
         let new = events.iter().map(|event| log::record(event, &origin));
         let append = Append::new()
             .write(stream, facts.expected(), new)
-            .guard(guard.0, guard.1);
+            .guard(guard.0, guard.1)
+            .patient();
         let begun = Instant::now();
         match self.platform.store.append(shard, append).await {
             Ok(appended) => {

@@ -39,8 +39,11 @@ use window::{Contacts, Urgent, Window};
 /// The feed's name; it keys progress and is never changed.
 pub(crate) const FEED: &str = "tracker-suppression";
 
-/// Shortest time between two batches. Nothing here is urgent: the gates read the facts themselves.
+/// Shortest time between two batches that are not full. Nothing here is urgent: the gates read the facts themselves.
 const BATCH_SPACING: Duration = Duration::from_millis(100);
+
+/// A batch with this many events is followed by the next one at once.
+const BATCH_WORTHWHILE: usize = 500;
 
 /// Events after which the tables are written even if it is not yet time.
 const WINDOW_EVENTS_MAX: usize = 50_000;
@@ -178,7 +181,12 @@ impl Reader {
     }
 
     async fn handle(&mut self, batch: Batch) -> Result<(), Trouble> {
-        self.not_before = Instant::now() + BATCH_SPACING;
+        // Who falls too far behind has to read from the log what the others get from the live tail.
+        self.not_before = if batch.events.len() < BATCH_WORTHWHILE {
+            Instant::now() + BATCH_SPACING
+        } else {
+            Instant::now()
+        };
         let read_up_to = self.step.as_ref().map(Checkpoint::position).or(self.done);
         let follows_on = read_up_to == Some(batch.checkpoint.start());
         if !follows_on {

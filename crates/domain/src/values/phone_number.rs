@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::numbering_plan;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A phone number in E.164, possible in its country by libphonenumber's rules. Valid does not mean on WhatsApp: that is
@@ -54,6 +55,9 @@ impl PhoneNumber {
                 Err(InvalidPhoneNumber::Impossible)
             };
         }
+        if given.len() <= DIGITS_MAX && numbering_plan::is_assignable(&given) {
+            return Ok(Self { digits: given });
+        }
         // `+44 (0)20 …`: the library knows whose zeros to drop.
         let parsed = phonenumber::parse(None, text.trim()).map_err(|_| InvalidPhoneNumber::Impossible)?;
         let normalised = parsed.format().mode(phonenumber::Mode::E164).to_string();
@@ -87,7 +91,8 @@ impl PhoneNumber {
 }
 
 fn is_valid(digits: &str) -> bool {
-    phonenumber::parse(None, format!("+{digits}")).is_ok_and(|number| number.is_valid())
+    numbering_plan::is_assignable(digits)
+        || phonenumber::parse(None, format!("+{digits}")).is_ok_and(|number| number.is_valid())
 }
 
 /// All spellings of a number, in a fixed order; just the number itself where there is only one.

@@ -25,6 +25,9 @@ pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations
 /// The oldest server that has what the log uses.
 const SERVER_VERSION_MIN: i32 = 150_000;
 
+/// A connection that was used within this time is taken to be alive.
+const IDLE_TRUSTED_MAX: Duration = Duration::from_secs(1);
+
 /// A Postgres database with the log in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
@@ -67,6 +70,16 @@ impl Postgres {
         PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(5))
+            // A ping before every query is a round trip of its own; after a pause the server may be another one.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE_TRUSTED_MAX {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options.clone())
             .await
             .map_err(ConnectError::from_sqlx)

@@ -157,12 +157,10 @@ impl Committer {
             self.admit(next);
         }
         self.admit_queued();
-        let Some(deadline) = self.pace.deadline() else {
-            return true;
-        };
-        while !self
-            .pace
-            .is_enough(self.planner.appends() + self.backlog.len(), self.planner.events())
+        while let Some(deadline) = self.pace.deadline(self.planner.is_patient())
+            && !self
+                .pace
+                .is_enough(self.planner.appends() + self.backlog.len(), self.planner.events())
         {
             tokio::select! {
                 biased;
@@ -334,7 +332,7 @@ impl Committer {
             self.admit(waiting);
         }
         let queued = self.planner.appends() + self.backlog.len() + self.waiting.len();
-        self.pace.flush_ended(appends, queued);
+        self.pace.flush_ended(Instant::now(), appends, queued);
     }
 
     fn observe(&self, settled: &Settled<Reply>, started: Instant) {

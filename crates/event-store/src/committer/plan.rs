@@ -188,6 +188,7 @@ pub(crate) struct Planner<R> {
     groups: Groups,
     blocked: HashSet<StreamId, Hashing>,
     bytes: usize,
+    is_patient: bool,
 }
 
 /// What the flush so far makes of a stream.
@@ -253,6 +254,7 @@ impl<R> Planner<R> {
             groups: Groups::default(),
             blocked: HashSet::default(),
             bytes: 0,
+            is_patient: true,
         }
     }
 
@@ -268,6 +270,11 @@ impl<R> Planner<R> {
     /// How many events it holds.
     pub(crate) fn events(&self) -> usize {
         self.events.len()
+    }
+
+    /// Whether nobody waits for any of its appends.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     /// Whether another append of this size still fits. The first always does.
@@ -311,6 +318,7 @@ impl<R> Planner<R> {
         let group = self.groups.add();
         let (checks, keys, events) = (self.checks.len(), self.keys.len(), self.events.len());
         self.bytes += waiting.append.bytes();
+        self.is_patient &= waiting.append.is_patient;
         for (stream, expected) in &waiting.append.guards {
             let stream = self.stream(stream);
             self.expect(stream, *expected, group);

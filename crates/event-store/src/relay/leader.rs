@@ -15,7 +15,6 @@ use async_nats::jetstream::{
     stream::LastRawMessageErrorKind,
 };
 use futures::StreamExt as _;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{JetStream, Slice, slice};
@@ -262,25 +261,19 @@ impl Relay {
             .await;
         let mut pokes = subscription.map_err(|error| RelayError::JetStream(error.to_string()))?;
         let mut head = self.store.watch_head(self.shard);
-        let mut spaced_until = Instant::now();
         loop {
             let events = self
                 .store
                 .read_shard(self.shard, end.position, limits::SLICE_EVENTS_MAX)
                 .await?;
-            let busy = spaced_until > Instant::now();
-            if !events.is_empty() && (!busy || events.len() == limits::SLICE_EVENTS_MAX) {
-                let mut events = &events[..];
-                while !events.is_empty() {
-                    let (now, later) = events.split_at(slice::fitting(events));
+            if !events.is_empty() {
+                let mut rest = &events[..];
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at(slice::fitting(rest));
                     end = self.publish(now, end).await?;
-                    events = later;
+                    rest = later;
                 }
-                spaced_until = Instant::now() + limits::SLICE_SPACING;
-                continue;
-            }
-            if busy {
-                tokio::time::sleep_until(spaced_until).await;
+                tokio::time::sleep(spacing_after(events.len())).await;
                 continue;
             }
             tokio::select! {
@@ -318,6 +311,15 @@ impl Relay {
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Err(RelayError::Moved),
             Err(error) => Err(RelayError::JetStream(error.to_string())),
         }
+    }
+}
+
+/// How long to wait for company after so many events. As many as a slice holds mean that the relay is behind.
+fn spacing_after(events: usize) -> Duration {
+    match events {
+        limits::SLICE_EVENTS_MAX.. => Duration::ZERO,
+        limits::SLICE_EVENTS_BUSY.. => limits::SLICE_SPACING_BUSY,
+        _ => limits::SLICE_SPACING,
     }
 }
 

@@ -94,7 +94,10 @@ proptest! {
     fn json_of_the_wrong_shape_is_kept(at in 0_usize..120, new in any_json()) {
         let mut body = seed();
         let _ = replace_node(&mut body, at, &new);
-        let received = parse(&serde_json::to_vec(&body).unwrap()).unwrap();
+        let body = serde_json::to_vec(&body).unwrap();
+        let received = parse(&body).unwrap();
+        // In one pass or level by level: the same updates.
+        prop_assert_eq!(&received, &parse_by_levels(&body).unwrap());
         for one in received {
             let _ = format!("{one:?}");
         }

@@ -4,8 +4,8 @@
 //! JSON at all; the caller then still has the raw bytes. A field, kind or shape nobody here knows is
 //! [`Update::Unrecognised`] with its JSON text, so an authentic report is never lost for what it says.
 //!
-//! Each level is read as raw text and parsed once more on its own, so the work grows with the body and one strange update does not
-//! spoil its neighbours.
+//! A body of the usual shape is split in one pass. In any other, each level is read as raw text and parsed once more on its
+//! own, so that one strange update does not spoil its neighbours; the work still grows with the body only.
 
 mod account;
 mod inbound;
@@ -146,6 +146,23 @@ impl std::fmt::Debug for Update {
     }
 }
 
+/// A body in which every entry and every change has the usual shape.
+#[derive(Deserialize)]
+struct Usual<'body> {
+    #[serde(borrow)]
+    entry: Vec<UsualEntry<'body>>,
+}
+
+#[derive(Deserialize)]
+struct UsualEntry<'body> {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    time: Value,
+    #[serde(borrow)]
+    changes: Vec<Change<'body>>,
+}
+
 #[derive(Deserialize)]
 struct Envelope<'body> {
     #[serde(borrow)]
@@ -171,6 +188,20 @@ struct Change<'body> {
 
 /// Splits a callback body into its updates, in their order.
 pub fn parse(body: &[u8]) -> Result<Vec<Received>, NotJson> {
+    if let Ok(usual) = serde_json::from_slice::<Usual<'_>>(body) {
+        let mut received = Vec::new();
+        for entry in usual.entry {
+            let place = Place::of_entry(entry.id, entry.time);
+            for change in entry.changes {
+                read_change(&place, &change.field, change.value.get(), &mut received);
+            }
+        }
+        return Ok(received);
+    }
+    parse_by_levels(body)
+}
+
+fn parse_by_levels(body: &[u8]) -> Result<Vec<Received>, NotJson> {
     let whole: &RawValue = serde_json::from_slice(body).map_err(|error| NotJson {
         line: error.line(),
         column: error.column(),
@@ -196,6 +227,17 @@ struct Place {
 }
 
 impl Place {
+    fn of_entry(id: Value, time: Value) -> Self {
+        let mut fields = Fields::default();
+        fields.put("id", id);
+        fields.put("time", time);
+        Self {
+            account_id: fields.filled_text("id"),
+            entry_time: fields.timestamp("time"),
+            ..Self::default()
+        }
+    }
+
     fn holds(&self, update: Update) -> Received {
         Received {
             account_id: self.account_id.clone(),
@@ -219,12 +261,7 @@ fn read_entry(raw: &str, received: &mut Vec<Received>) {
         received.push(unrecognised(&Place::default(), "", raw));
         return;
     };
-    let mut fields = Fields::from_value(serde_json::json!({"id": entry.id, "time": entry.time})).unwrap_or_default();
-    let place = Place {
-        account_id: fields.filled_text("id"),
-        entry_time: fields.timestamp("time"),
-        ..Place::default()
-    };
+    let place = Place::of_entry(entry.id, entry.time);
     for change in entry.changes {
         match serde_json::from_str::<Change<'_>>(change.get()) {
             Ok(change) => read_change(&place, &change.field, change.value.get(), received),

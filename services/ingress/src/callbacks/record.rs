@@ -83,8 +83,10 @@ fn build(party: &Party, planned: &[Planned], keys: &Keys) -> Result<Append, KeyE
         });
         writes[place].1.push(event);
     }
-    let append = writes.into_iter().fold(Append::new(), |append, (stream, events)| {
-        append.write(stream, Expected::Any, events)
-    });
+    let append = writes
+        .into_iter()
+        .fold(Append::new().patient(), |append, (stream, events)| {
+            append.write(stream, Expected::Any, events)
+        });
     Ok(append)
 }

@@ -40,6 +40,8 @@ pub(crate) struct Verdict {
     pub(crate) simulator_idle: bool,
     /// Messages by what the simulator knows.
     pub(crate) truth: BTreeMap<String, u64>,
+    /// Messages by what a subscriber was told last.
+    pub(crate) told: BTreeMap<String, u64>,
     /// Messages by what the list of messages says.
     pub(crate) listed: BTreeMap<String, u64>,
     /// The funnel, summed over the businesses.
@@ -72,7 +74,10 @@ pub(crate) async fn judge(
     verdict.duplicated = truth.values().filter(|arrived| arrived.len() > 1).count() as u64;
 
     let mut listed = HashMap::new();
-    if followed.is_some() {
+    if let Some(followed) = followed {
+        for told in followed.last.values() {
+            *verdict.told.entry(told.state.as_str_name().to_owned()).or_default() += 1;
+        }
         let reads = verdict.truth.get("read").copied().unwrap_or_default();
         verdict.funnel = settled_funnel(system, reads).await?;
         listed = list_all(system).await?;

@@ -18,6 +18,7 @@ mod driver;
 mod follow;
 mod judge;
 mod report;
+mod statements;
 
 use std::{
     path::PathBuf,
@@ -60,6 +61,9 @@ struct Options {
     /// Businesses that send; they take turns on the shards.
     #[arg(long, default_value_t = 1)]
     tenants: usize,
+    /// Callbacks that Meta has under way at a time, at most.
+    #[arg(long, default_value_t = 256)]
+    callbacks_in_flight: usize,
     /// Share of callbacks that are sent twice, and of messages whose callbacks come in another order.
     #[arg(long, default_value_t = 0.0)]
     duplicate_shuffle: f64,
@@ -72,6 +76,9 @@ struct Options {
     /// Where the figures go, as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// Also says which statements Postgres spent its time on; counting them costs some.
+    #[arg(long)]
+    statements: bool,
     /// Where the services' logs are copied to at the end.
     #[arg(long)]
     #[serde(skip)]
@@ -148,8 +155,15 @@ async fn start(options: &Options, seed: u64) -> anyhow::Result<System> {
             .collect(),
         ..SystemConfig::default()
     };
+    if options.statements {
+        let settings = statements::SETTINGS.iter();
+        config
+            .postgres_settings
+            .extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    }
     config.simulator.seed = seed;
     config.simulator.keep_bodies = false;
+    config.simulator.callbacks.in_flight_max = options.callbacks_in_flight;
     if options.duplicate_shuffle > 0.0 {
         config.simulator.faults = vec![
             Fault::rate(FaultKind::DuplicateCallback, options.duplicate_shuffle),
@@ -175,6 +189,9 @@ async fn measure(system: &System, options: &Options) -> anyhow::Result<Report> {
     let driver = Driver::new(system, options)?;
 
     eprintln!("load: sending {} messages", options.messages);
+    if options.statements {
+        statements::count_from_here(system).await?;
+    }
     let before = Snapshot::before(system).await?;
     let sent = driver.run().await;
     let told = if let Some(follower) = &mut follower {
@@ -185,6 +202,11 @@ async fn measure(system: &System, options: &Options) -> anyhow::Result<Report> {
     };
     let ended = Instant::now();
     let after = Snapshot::after(system).await?;
+    let statements = if options.statements {
+        statements::longest(system).await?
+    } else {
+        Vec::new()
+    };
 
     let idle = system.simulator.wait_idle(IDLE_PATIENCE).await?;
     let verdict = judge::judge(system, &sent, told.as_ref(), idle).await?;
@@ -200,6 +222,7 @@ async fn measure(system: &System, options: &Options) -> anyhow::Result<Report> {
         &after,
         fsync_us,
         opt_in_seconds,
+        statements,
     )
     .await
 }

@@ -20,10 +20,13 @@ use crate::{
     driver::{Call, Sent},
     follow::Followed,
     judge::Verdict,
+    statements::Statement,
 };
 
 /// Different errors that are shown.
 const ERRORS_SHOWN_MAX: usize = 5;
+/// Of a statement's text.
+const STATEMENT_SHOWN_MAX: usize = 90;
 const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Everything that was measured. What is compared over time stands first.
@@ -77,6 +80,8 @@ pub(crate) struct Report {
     told_backwards: BTreeMap<String, u64>,
     verdict: Verdict,
     opt_in_seconds: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    statements: Vec<Statement>,
     settings: Settings,
     machine: Machine,
 }
@@ -103,6 +108,7 @@ impl Report {
         after: &Snapshot,
         fsync_us: f64,
         opt_in_seconds: f64,
+        statements: Vec<Statement>,
     ) -> anyhow::Result<Self> {
         let messages = options.messages as f64;
         let mut latencies = Latencies::of(sent, followed);
@@ -180,6 +186,7 @@ impl Report {
             told_backwards: followed.told_backwards.clone(),
             verdict,
             opt_in_seconds,
+            statements,
             settings: Settings::read(system, options, fsync_us).await?,
             machine: Machine::describe(),
         })
@@ -394,10 +401,20 @@ impl Display for Report {
                 self.acknowledged, self.messages, self.retries
             ),
         )?;
+        for statement in &self.statements {
+            let per_message = statement.total_ms / self.messages as f64;
+            let text: String = statement.text.chars().take(STATEMENT_SHOWN_MAX).collect();
+            line(
+                formatter,
+                &format!("  {per_message:.4} ms a message"),
+                format!("{:>7} calls {:>8} rows  {text}", statement.calls, statement.rows),
+            )?;
+        }
         for (error, count) in self.errors.iter().take(ERRORS_SHOWN_MAX) {
             line(formatter, "  failed", format!("{count} x {error}"))?;
         }
         line(formatter, "truth", format!("{:?}", self.verdict.truth))?;
+        line(formatter, "told", format!("{:?}", self.verdict.told))?;
         line(formatter, "listed", format!("{:?}", self.verdict.listed))?;
         line(formatter, "funnel", format!("{:?}", self.verdict.funnel))?;
         let verdict = if self.is_right() { "all right" } else { "WRONG" };
