@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod demo;
 mod first_start;
+mod health;
 mod log;
 mod output;
 mod rebuild;
@@ -79,6 +80,8 @@ enum Command {
     Verify(log::Where),
     /// Throw read models away and rebuild them from the log; the old ones serve meanwhile
     Rebuild(rebuild::Rebuild),
+    /// Ask a process whether it is well, as a container's health check: exit code 0 if it is
+    Health(health::Health),
     /// Draw a fresh secret for a master key or the look-up hash key: 32 random bytes in base64
     GenerateSecret,
     /// Add and list tenants: the businesses that share an installation
@@ -158,6 +161,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(place) => log::migrate(&place).await,
         Command::Verify(place) => log::verify(&place).await,
         Command::Rebuild(command) => rebuild::run(&command).await,
+        Command::Health(command) => health::health(&command).await,
         Command::GenerateSecret => {
             output::print(&assent_event_store::generate_secret());
             Ok(ExitCode::SUCCESS)

@@ -91,6 +91,7 @@ fn help_lists_every_command() {
         "migrate",
         "verify",
         "rebuild",
+        "health",
         "generate-secret",
         "tenant",
         "key",
@@ -365,6 +366,9 @@ fn a_first_start_makes_everything_and_serves_a_caller() {
     );
     let endpoint = format!("http://{}", field(&line, "grpc").unwrap());
 
+    let ready = format!("http://{}/readyz", field(&line, "admin").unwrap());
+    assert!(assent(&["health", "--url", &ready]).status.success());
+
     // A key made while it runs would be seen within a second; this one is wrong at once.
     let refused = assent(&[
         "explain",
@@ -379,6 +383,8 @@ fn a_first_start_makes_everything_and_serves_a_caller() {
 
     let ended = running.terminate();
     assert!(ended.status.success(), "{ended:?}");
+    let gone = assent(&["health", "--url", &ready]);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
     let welcome = text(&ended.stderr);
     let key = welcome
         .split("ASSENT_API_KEY=")

@@ -7,18 +7,22 @@ use std::{
 
 use assent_proto::v1::{self, MessageState};
 use assent_simulator::{Fault, FaultKind};
-use assent_tests::system::{Client, Role, System, SystemConfig};
+use assent_tests::system::{Client, Role, System, SystemConfig, people};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
 use crate::support::{
     Acknowledged, PATIENCE, accepted_by_message, assert_all_run, assert_none_twice, full, note, seed, send_to_all,
-    servers_are_here, start, wait_until_ended,
+    send_until_acknowledged, servers_are_here, start, wait_until_ended,
 };
 
 /// Share of calls to Meta that are accepted there and never answered.
 const TIMEOUTS_AFTER_ACCEPT: f64 = 0.02;
+/// Calls that never reach Meta and are never answered: nobody can know, so these messages end as given up.
+const CALLS_INTO_THE_VOID: u32 = 5;
 const IN_FLIGHT: usize = 32;
+/// How long the dispatcher waits for a callback before it gives a message up whose outcome is unknown.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What a run with kills is.
 struct Plan {
@@ -121,7 +125,7 @@ fn config(seed: u64) -> SystemConfig {
     let mut config = SystemConfig {
         overrides: vec![
             // Shipped values wait ten minutes for a callback before they give up, and 15 s for an answer.
-            ("ASSENT__DISPATCHER__SILENCE_MS", "5000".to_owned()),
+            ("ASSENT__DISPATCHER__SILENCE_MS", SILENCE.as_millis().to_string()),
             ("ASSENT__DISPATCHER__META__TIMEOUT_MS", "2000".to_owned()),
             ("ASSENT__DISPATCHER__META__CONNECT_TIMEOUT_MS", "1000".to_owned()),
         ],
@@ -140,15 +144,19 @@ async fn nothing_acknowledged_is_lost_and_nobody_gets_it_twice_while_everything_
     let plan = Plan::of_this_run();
     let mut random = StdRng::seed_from_u64(seed);
     let mut system = start(config(seed), plan.messages).await;
-    let fault = Fault::rate(FaultKind::NeverAnswer, TIMEOUTS_AFTER_ACCEPT);
-    system.simulator.set_faults(&[fault]).await.unwrap();
+    let timeouts = Fault::rate(FaultKind::NeverAnswer, TIMEOUTS_AFTER_ACCEPT);
+    let void = Fault {
+        next: CALLS_INTO_THE_VOID,
+        ..Fault::rate(FaultKind::NeverAnswerBeforeAccept, 0.0)
+    };
+    system.simulator.set_faults(&[void, timeouts]).await.unwrap();
 
     let client = system.client(0).unwrap();
     let from = system.tenants[0].phone_number_id.clone();
     let acknowledged: Acknowledged = Arc::new(Mutex::new(Vec::new()));
     let sending = tokio::spawn(send_to_all(
         client.clone(),
-        from,
+        from.clone(),
         plan.messages,
         IN_FLIGHT,
         acknowledged.clone(),
@@ -164,8 +172,10 @@ async fn nothing_acknowledged_is_lost_and_nobody_gets_it_twice_while_everything_
     let acknowledged = acknowledged.lock().unwrap().clone();
     assert_eq!(acknowledged.len(), plan.messages);
 
+    let signs_of_life = tokio::spawn(show_signs_of_life(client.clone(), from));
     let patience = if full() { PATIENCE * 5 } else { PATIENCE * 2 };
     let ended = wait_until_ended(&client, &acknowledged, patience).await;
+    signs_of_life.abort();
     assert!(system.simulator.wait_idle(PATIENCE).await.unwrap());
     let accepted = accepted_by_message(&system).await;
     assert_none_twice(&accepted);
@@ -186,10 +196,24 @@ async fn nothing_acknowledged_is_lost_and_nobody_gets_it_twice_while_everything_
             other => panic!("{message} ended as {other:?}"),
         }
     }
+    assert!(
+        given_up > 0,
+        "no call went into the void: the test means less than it says"
+    );
     note(&format!(
         "kills: {} messages, {given_up} given up, all others read, none twice",
         plan.messages
     ));
+}
+
+/// Goes on to send now and then. Silence about a message is measured by the number's other callbacks: on a number about which
+/// nobody hears anything, nobody is given up.
+async fn show_signs_of_life(client: Client, from: String) {
+    for index in 0.. {
+        let request = people::send_request(&format!("sign-of-life-{index}"), &from, 0, v1::WaitFor::Accepted);
+        send_until_acknowledged(&client, request).await;
+        tokio::time::sleep(SILENCE / 4).await;
+    }
 }
 
 /// The timeline names the attempt, that its outcome was not known, and that it was given up.
