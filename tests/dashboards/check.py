@@ -1,7 +1,8 @@
 """Compares dashboards, alert rules and run-book pages with what Assent really exports.
 
-- Every metric that a panel, a variable, a rule, a rule's test or a run-book page names is on a page of metrics, or, for one that
-  appears only with an event, in a `counter!`, `gauge!` or `histogram!` of the source; and it is used as what it is.
+- Every metric that a panel, a variable, a rule, a rule's test or a run-book page names is on a page of metrics, or, for
+  one that appears only with an event, in a `counter!`, `gauge!` or `histogram!` of the source; and it is used as what
+  it is.
 - Labels that queries match or group by, and the values they match, are there in the same sense.
 - Every alert has a severity, a summary, a run-book page, a test in which it fires and one in which it is quiet.
 - Run-book pages name panels, log lines and, given the binary, commands and options that exist.
@@ -21,8 +22,9 @@ from collections import defaultdict
 from pathlib import Path
 
 SCRAPED = {"up"}  # made by Prometheus itself
-SCRAPE_LABELS = {"job", "instance", "le", "alertname", "alertstate", "__name__"}
-WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool", "inf", "nan"}
+SCRAPE_LABELS = {"job", "instance", "service", "le", "alertname", "alertstate", "__name__"}
+WORDS = {"and", "or", "unless", "offset", "bool", "inf", "nan"}
+CLAUSES = "by|without|on|ignoring|group_left|group_right"
 SUFFIXES = ("_bucket", "_sum", "_count")
 BOARDS = {"Overview": "overview.json", "Log and relay": "log-and-relay.json"}
 
@@ -40,11 +42,12 @@ class Query:
 
         text = re.sub(r'"((?:[^"\\]|\\.)*)"', keep, text)
         self.metrics, self.matchers, self.grouping, self.made = set(), [], set(), set()
-        for target in re.findall(r'label_replace\s*\(.*?,\s*"(\d+)"\s*,\s*"\d+"\s*,\s*"\d+"\s*,\s*"\d+"\s*\)', text, re.S):
+        replace = r'label_replace\s*\(.*?,\s*"(\d+)"\s*,\s*"\d+"\s*,\s*"\d+"\s*,\s*"\d+"\s*\)'
+        for target in re.findall(replace, text, re.S):
             self.made.add(strings[int(target)])
-        for clause in re.findall(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)", text):
+        for clause in re.findall(rf"\b(?:{CLAUSES})\s*\(([^)]*)\)", text):
             self.grouping.update(label.strip() for label in clause.split(",") if label.strip())
-        text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
+        text = re.sub(rf"\b(?:{CLAUSES})\s*\([^)]*\)", " ", text)
         text = re.sub(r"\[[^\]]*\]", " ", text)
         text = re.sub(r"\boffset\s+\w+", " ", text)
         for name, _, body in re.findall(r"([a-zA-Z_:][\w:]*)\s*(\{([^}]*)\})", text):
@@ -80,7 +83,7 @@ class Exported:
             parts = path.relative_to(root).parts
             if "tests" in parts or "target" in parts or path.stem.endswith("tests"):
                 continue
-            code = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
+            code = re.sub(r"^[ \t]*//.*$", "", path.read_text(), flags=re.M)
             self.source += code
             self.literals.update(re.findall(r'"([^"\n]*)"', code))
             for call in re.finditer(r'\b(counter|gauge|histogram)!\(\s*"([^"]+)"(.*?)\)\s*\.', code, re.S):
@@ -166,7 +169,8 @@ def check_dashboard(check, path):
             check.problem(where, f"the id {panel['id']} occurs twice")
         ids.add(panel["id"])
         place = panel["gridPos"]
-        for cell in ((x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])):
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        for cell in ((x, y) for x in columns for y in rows):
             if cell in cells or cell[0] >= 24:
                 check.problem(where, f"lies over {cells.get(cell, 'the edge')}")
                 break
@@ -252,23 +256,21 @@ def check_runbook(check, directory, alerts, titles, binary):
     flat = re.sub(r"\\\n\s*", "", check.exported.source)
     helps = {}
     for page in pages:
-        where, text = f"runbook/{page.name}", page.read_text()
+        where, text = f"runbook/{page.name}", " ".join(page.read_text().split())
         if page.stem not in alerts and page.stem != "README":
             check.problem(where, "there is no such alert")
         for board, title in re.findall(r"\*(Overview|Log and relay) › ([^*]+)\*", text):
-            if " ".join(title.split()) not in titles[board]:
+            if title not in titles.get(board, ()):
                 check.problem(where, f"there is no panel {title!r} in {board}")
         for line in re.findall(r'`"([^`]+)"`', text):
             if line not in flat:
                 check.problem(where, f"nothing logs {line!r}")
         for name in re.findall(r"\bassent_[a-z_]+\b", text):
-            # Schemas of the database have names of the same form.
-            if name not in {"assent_log", "assent_feed", "assent_views"}:
-                base_only = name in check.exported.kinds or name in check.exported.page_kinds
-                if not base_only:
-                    check.metric(name, where)
+            # Schemas of the database have names of the same form; a page may name a histogram as a whole.
+            if name not in {"assent_log", "assent_feed", "assent_views", *check.exported.kinds}:
+                check.metric(name, where)
         if binary:
-            for command in re.findall(r"(?:^|`)(assent [a-z][^`\n]*)", text, re.M):
+            for command in re.findall(r"`(assent [a-z][^`]*)`", text):
                 check_command(check, where, command, binary, helps)
     print(f"runbook: {len(pages) - 1} pages and an index" + ("" if binary else "; commands NOT checked, no --binary"))
 
@@ -298,7 +300,7 @@ def check_command(check, where, command, binary, helps):
 def concrete(query):
     """A panel's query with Grafana's variables filled in."""
     return (
-        query.replace("$__rate_interval", "1m").replace("$__range", "1h").replace("$__interval", "1m").replace("$job", ".+")
+        query.replace("$__rate_interval", "1m").replace("$__range", "1h").replace("$__interval", "1m").replace("$service", ".*")
     )
 
 
@@ -351,7 +353,8 @@ def main():
     check = Check(exported)
     for name, kind in exported.page_kinds.items():
         if name.startswith("assent_") and exported.kinds.get(name) != kind:
-            check.problem("page", f"{name} is a {kind} there and {exported.kinds.get(name, 'unknown')} in the source: is the page old?")
+            known = exported.kinds.get(name, "not")
+            check.problem("page", f"{name} is a {kind} there and {known} in the source: is the page old?")
 
     deploy = given.root / "deploy"
     titles = {}
@@ -359,7 +362,7 @@ def main():
         found = check_dashboard(check, path)
         titles.update({board: found for board, file in BOARDS.items() if file == path.name})
     alerts = check_rules(check, deploy / "prometheus/alerts.yml")
-    check_rule_tests(check, deploy / "prometheus/alerts.test.yml", alerts)
+    check_rule_tests(check, deploy / "prometheus/tests/alerts.test.yml", alerts)
     check_runbook(check, given.root / "docs/runbook", alerts, titles, given.binary)
     if given.queries:
         write_queries(check, given.queries)
