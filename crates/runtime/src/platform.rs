@@ -308,10 +308,17 @@ impl DatabaseConfig {
 }
 
 impl NatsConfig {
+    fn servers(&self) -> Result<Vec<async_nats::ServerAddr>, PlatformError> {
+        let servers = self.url.expose().split(',').map(|url| url.trim().parse());
+        // The error would show the URL, and with it a password.
+        let unreadable =
+            |_| PlatformError::Nats("nats.url is not nats://host:port, or several separated by commas".to_owned());
+        servers.collect::<Result<_, _>>().map_err(unreadable)
+    }
+
     async fn connect(&self) -> Result<JetStream, PlatformError> {
-        let connecting = async_nats::ConnectOptions::new()
-            .name("assent")
-            .connect(self.url.expose());
+        let servers = self.servers()?;
+        let connecting = async_nats::ConnectOptions::new().name("assent").connect(servers);
         let client = tokio::time::timeout(NATS_CONNECT_MAX, connecting).await;
         let client = client.map_err(|_elapsed| PlatformError::Nats("no answer in time".to_owned()))?;
         let client = client.map_err(|error| PlatformError::Nats(error.to_string()))?;
@@ -349,5 +356,18 @@ mod tests {
         // From an independent implementation. Changing these numbers would lose every tenant's history.
         assert_eq!(stable_hash("acme"), 65_118);
         assert_eq!(stable_hash("globex"), 23_027);
+    }
+
+    #[test]
+    fn several_nats_servers_may_be_named_and_a_wrong_one_is_not_shown() {
+        let config = |url: &str| NatsConfig {
+            url: Secret::new(url),
+            prefix: prefix_default(),
+            replicas: replicas_default(),
+        };
+        let servers = config("nats://one:4222, nats://two:4222").servers().unwrap();
+        assert_eq!(servers.len(), 2);
+        let wrong = config("nats://one:4222,nats://user:hunter2@:x").servers().unwrap_err();
+        assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
     }
 }

@@ -2,25 +2,24 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use assent_event_store::{Database, EventStore, StoreConfig, Verified};
 use assent_runtime::config::Environment;
 use clap::Args;
 
 use crate::{config::Config, output::print};
 
-/// Where the log is.
+/// Where the log is; if no option says so, ASSENT_POSTGRES_URL or ASSENT_SQLITE_DIR does.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(crate) struct Where {
     /// The log that this configuration file names
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The log in Postgres; better given by the environment, since it holds a password
-    #[arg(long, value_name = "URL", env = "ASSENT_POSTGRES_URL", hide_env_values = true)]
+    /// The log in Postgres; better given by ASSENT_POSTGRES_URL, since it holds a password
+    #[arg(long, value_name = "URL")]
     postgres_url: Option<String>,
     /// The log in SQLite files in this directory
-    #[arg(long, value_name = "DIR", env = "ASSENT_SQLITE_DIR")]
+    #[arg(long, value_name = "DIR")]
     sqlite_dir: Option<PathBuf>,
 }
 
@@ -30,11 +29,28 @@ impl Where {
         if let Some(file) = &self.config {
             return Ok(Config::load(file, &Environment::of_process())?.database.store());
         }
-        let postgres = self.postgres_url.as_ref().map(Database::postgres);
-        let database = postgres.or_else(|| self.sqlite_dir.as_ref().map(Database::sqlite));
-        Ok(StoreConfig::new(
-            database.context("give --config, --postgres-url or --sqlite-dir")?,
-        ))
+        // Not by clap, to which a variable is as good as an option: a configuration file may name the same variable.
+        let by_environment = || match (
+            std::env::var("ASSENT_POSTGRES_URL"),
+            std::env::var_os("ASSENT_SQLITE_DIR"),
+        ) {
+            (Ok(_), Some(_)) => {
+                anyhow::bail!("ASSENT_POSTGRES_URL and ASSENT_SQLITE_DIR are both set; say which by an option")
+            }
+            (Ok(url), None) => Ok(Database::postgres(url)),
+            (Err(_), Some(dir)) => Ok(Database::sqlite(dir)),
+            (Err(_), None) => clap::Error::raw(
+                clap::error::ErrorKind::MissingRequiredArgument,
+                "give --config, --postgres-url or --sqlite-dir\n",
+            )
+            .exit(),
+        };
+        let database = match (&self.postgres_url, &self.sqlite_dir) {
+            (Some(url), _) => Database::postgres(url),
+            (None, Some(dir)) => Database::sqlite(dir),
+            (None, None) => by_environment()?,
+        };
+        Ok(StoreConfig::new(database))
     }
 }
 

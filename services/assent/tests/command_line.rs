@@ -64,6 +64,18 @@ fn a_place_must_be_given_once() {
         assert_eq!(refused.status.code(), Some(2));
         assert!(text(&refused.stderr).contains("--sqlite-dir"), "{refused:?}");
     }
+    // What the environment says counts where no option says otherwise, and is no option itself.
+    let dir = tempfile::tempdir().unwrap();
+    let at = |place: &str| dir.path().join(place).to_str().unwrap().to_owned();
+    for (options, made) in [
+        (vec![], "by-variable"),
+        (vec!["--sqlite-dir".to_owned(), at("by-option")], "by-option"),
+    ] {
+        let mut migrate = command(&["migrate"]);
+        migrate.args(options).env("ASSENT_SQLITE_DIR", at("by-variable"));
+        assert!(migrate.output().unwrap().status.success());
+        assert!(dir.path().join(made).is_dir(), "{made}");
+    }
 }
 
 #[test]
