@@ -104,6 +104,7 @@ impl Numbers {
 mod tests {
     use super::*;
 
+    /// Valid, and to be dialled just like this.
     fn is_valid_by_the_library(digits: &str) -> bool {
         phonenumber::parse(None, format!("+{digits}")).is_ok_and(|number| {
             let same = number.format().mode(phonenumber::Mode::E164).to_string() == format!("+{digits}");
@@ -163,8 +164,7 @@ mod tests {
             digits.truncate(digits.len() - cut);
             let digits = String::from_utf8(digits).unwrap();
             if is_assignable(&digits) {
-                let number = phonenumber::parse(None, format!("+{digits}"));
-                proptest::prop_assert!(number.is_ok_and(|number| number.is_valid()), "{}", digits);
+                proptest::prop_assert!(is_valid_by_the_library(&digits), "{}", digits);
             }
         }
     }
