@@ -19,6 +19,9 @@ pub struct Args {
     /// Port to listen on; 0 takes a free one, named on the ready line
     #[arg(long)]
     pub port: Option<u16>,
+    /// Where clients reach the simulator, if not at the address it listens on
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Seed of everything random
     #[arg(long)]
     pub seed: Option<u64>,
@@ -103,6 +106,9 @@ impl Args {
         }
         if let Some(port) = self.port {
             config.listen.set_port(port);
+        }
+        if let Some(url) = &self.public_url {
+            config.public_url = Some(url.clone());
         }
         config.seed = self.seed.unwrap_or(config.seed);
         config.isolate_tokens |= self.isolate_tokens;

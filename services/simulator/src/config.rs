@@ -83,6 +83,9 @@ impl fmt::Debug for Recipient {
 pub struct Config {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where clients reach the simulator, if not at the address it listens on (a container, a proxy); download
+    /// addresses in callbacks begin with it.
+    pub public_url: Option<String>,
     /// Seed of every draw the simulator makes.
     pub seed: u64,
     /// Give every unknown token its own fresh copy of the configured world, so that parallel tests do not meet.
@@ -103,6 +106,8 @@ pub struct Config {
     pub callbacks: CallbackLimits,
     /// Accepted messages kept; beyond it sends are refused with 131016 until a reset.
     pub accepted_messages_max: usize,
+    /// Bytes of media files kept; beyond it uploads are refused with 131016.
+    pub media_bytes_max: usize,
     /// Whether the JSON of each accepted message is kept for the control API.
     pub keep_bodies: bool,
 }
@@ -111,6 +116,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            public_url: None,
             seed: 1,
             isolate_tokens: false,
             apps: vec![App::default()],
@@ -121,6 +127,7 @@ impl Default for Config {
             faults: Vec::new(),
             callbacks: CallbackLimits::default(),
             accepted_messages_max: 2_000_000,
+            media_bytes_max: 1_024 * 1_024 * 1_024,
             keep_bodies: true,
         }
     }
@@ -300,6 +307,9 @@ impl Config {
         let mut problems = Vec::new();
         self.check_apps(&mut problems);
         self.check_accounts(&mut problems);
+        if self.public_url.as_ref().is_some_and(|url| !is_callback_url(url)) {
+            problems.push("public_url: must be an http or https URL".to_owned());
+        }
         self.mix.check(&mut problems);
         self.latency.check(&mut problems);
         for fault in &self.faults {

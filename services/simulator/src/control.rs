@@ -11,7 +11,8 @@ use crate::callbacks::CallbackCounts;
 use crate::config::{Fault, Latency, Mix, Rules, is_callback_url, parse_digits};
 use crate::engine::Engine;
 use crate::error::GraphError;
-use crate::world::{AcceptedMessage, Message, PersonView, Rating, Status, Summary, TruthChange, World, wa_id};
+use crate::sample_files::sample;
+use crate::world::{AcceptedMessage, Message, NewFile, PersonView, Rating, Status, Summary, TruthChange, World, wa_id};
 
 /// Most messages one page lists.
 const PAGE_MAX: usize = 10_000;
@@ -107,6 +108,14 @@ pub struct WaitFor {
     pub timeout_ms: Option<u64>,
 }
 
+/// A file a person sends. Its contents are somebody's, so it has no `Debug`.
+pub struct PersonFile {
+    /// MIME type, parameters included; that of the sample file of its kind unless given.
+    pub mime_type: Option<String>,
+    /// Contents.
+    pub bytes: Vec<u8>,
+}
+
 /// A handle on one simulated world. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
@@ -192,9 +201,14 @@ impl Control {
         self.write(from, number_id, json!({"type": "text", "text": {"body": text}}))
     }
 
-    /// A person writes any kind of message: `content` holds `type` and the member it names, perhaps `context`.
+    /// A person writes any kind of message: `content` holds `type` and the member it names, perhaps `context`. A media
+    /// message without an `id` carries a small real file.
     pub fn write(&self, from: &str, number_id: Option<&str>, content: Value) -> Result<String, ControlError> {
         let kind = content["type"].as_str().unwrap_or_default().to_owned();
+        let has_file = matches!(kind.as_str(), "image" | "video" | "audio" | "document" | "sticker");
+        if has_file && content[&kind].get("id").is_none() {
+            return self.send_file(from, number_id, content, None);
+        }
         if kind.is_empty() || content.get(&kind).is_none() && kind != "unsupported" {
             return Err(ControlError::Invalid(
                 "message needs type and the member it names".to_owned(),
@@ -203,6 +217,58 @@ impl Control {
         self.person(from, number_id, |world, now_ms, number, phone, out| {
             world.person_writes(now_ms, number, phone, content, out)
         })
+    }
+
+    /// A person sends a file. `content` holds `type` (`image`, `video`, `audio`, `document` or `sticker`) and what is
+    /// said beside the file; without a file they send a small real one. Gives the wamid.
+    pub fn send_file(
+        &self,
+        from: &str,
+        number_id: Option<&str>,
+        mut content: Value,
+        file: Option<PersonFile>,
+    ) -> Result<String, ControlError> {
+        let kind = content["type"].as_str().unwrap_or_default().to_owned();
+        let sample =
+            sample(&kind).ok_or_else(|| ControlError::Invalid(format!("a message of type {kind:?} has no file")))?;
+        if content.get(&kind).is_none() {
+            content[&kind] = json!({});
+        }
+        if !content[&kind].is_object() {
+            return Err(ControlError::Invalid(format!("message.{kind} must be an object")));
+        }
+        let file = if let Some(PersonFile { mime_type, bytes }) = file {
+            NewFile {
+                mime_type: mime_type.unwrap_or(sample.mime_type),
+                bytes: bytes.into(),
+            }
+        } else {
+            if kind == "audio" && content[&kind].get("voice").is_none() {
+                content[&kind]["voice"] = json!(true);
+            }
+            sample
+        };
+        self.person(from, number_id, |world, now_ms, number, phone, out| {
+            Ok(world.person_sends_file(now_ms, number, phone, content, file, out)?)
+        })?
+    }
+
+    /// A person sends a file of over 100 MB: the message arrives with error 131052 instead. Gives the wamid.
+    pub fn send_too_large_file(&self, from: &str, number_id: Option<&str>, kind: &str) -> Result<String, ControlError> {
+        self.person(from, number_id, |world, now_ms, number, phone, out| {
+            world.person_sends_too_much(now_ms, number, phone, kind, out)
+        })
+    }
+
+    /// Uploads a file as if a business had (`None`: to the first number). Gives the media id.
+    pub fn add_media(&self, number_id: Option<&str>, mime_type: &str, bytes: Vec<u8>) -> Result<String, ControlError> {
+        let file = NewFile {
+            mime_type: mime_type.to_owned(),
+            bytes: bytes.into(),
+        };
+        self.number(number_id, |world, now_ms, number, _| {
+            Ok(world.upload(now_ms, number, file)?.to_string())
+        })?
     }
 
     /// A person taps a quick-reply button of a template message. Gives the wamid of what they send by it.

@@ -21,6 +21,8 @@ const SHORTEST_SLEEP_MS: i64 = 1;
 /// What the world and its couriers run on.
 #[derive(Clone)]
 pub(crate) struct Ground {
+    /// Where clients reach the simulator.
+    pub(crate) base_url: String,
     /// Client all callbacks are sent with.
     pub(crate) client: reqwest::Client,
     /// Tasks to wait for at the end.
@@ -45,8 +47,10 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts a world.
     pub(crate) fn start(config: Config, ground: Ground) -> Arc<Self> {
+        let mut world = World::new(&config);
+        world.set_base_url(&ground.base_url);
         let engine = Arc::new(Self {
-            world: Mutex::new(World::new(&config)),
+            world: Mutex::new(world),
             config,
             clock: Clock::default(),
             planned: Notify::new(),
@@ -110,6 +114,7 @@ impl Engine {
             .map(|app| (app.id.clone(), app.endpoint.clone()))
             .collect();
         *world = World::new(&self.config);
+        world.set_base_url(&self.ground.base_url);
         for (id, endpoint) in urls {
             world.set_callback_url(Some(&id), endpoint.as_ref().map(|endpoint| endpoint.url.as_str()));
         }

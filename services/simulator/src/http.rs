@@ -3,6 +3,7 @@
 mod control;
 mod graph;
 mod management;
+mod media;
 mod query;
 mod server;
 mod worlds;

@@ -20,7 +20,9 @@ mod control;
 mod engine;
 mod error;
 mod http;
+mod media_kind;
 mod request;
+mod sample_files;
 mod simulator;
 mod world;
 
@@ -31,6 +33,6 @@ pub use config::{
     DEFAULT_NUMBER_DIGITS, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN, Fault, FaultKind, Latency, Mix,
     Number, Recipient, Rules, Secret, Span, TemplateDefinition,
 };
-pub use control::{Control, ControlError, Filter, Report, WaitFor};
+pub use control::{Control, ControlError, Filter, PersonFile, Report, WaitFor};
 pub use simulator::{Handle, Simulator, StartError, run};
 pub use world::{AcceptedMessage, PersonView, Rating, ReachedStatus, Relation, Status, Summary, Truth, TruthChange};

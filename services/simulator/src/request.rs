@@ -8,6 +8,7 @@ mod interactive;
 mod media;
 mod template;
 
+pub(crate) use media::{MediaReference, MediaSource};
 pub(crate) use template::{Component, HeaderParameter, Parameter, TemplateMessage};
 
 use serde::{Deserialize, Deserializer};
@@ -42,6 +43,8 @@ pub(crate) struct SendRequest {
     pub(crate) opaque: Option<String>,
     /// What is sent.
     pub(crate) content: Content,
+    /// Files its headers name; a media message names its own in `content`.
+    pub(crate) header_files: Vec<MediaReference>,
 }
 
 /// What is sent, as far as the world cares.
@@ -50,8 +53,8 @@ pub(crate) enum Content {
     Text,
     /// A template with its parameters.
     Template(Box<TemplateMessage>),
-    /// Image, video, audio, document or sticker, by its wire name.
-    Media(&'static str),
+    /// Image, video, audio, document or sticker.
+    Media(MediaReference),
     /// A location.
     Location,
     /// Contact cards.
@@ -71,7 +74,7 @@ impl Content {
         match self {
             Self::Text => "text",
             Self::Template(_) => "template",
-            Self::Media(kind) => kind,
+            Self::Media(file) => file.kind,
             Self::Location => "location",
             Self::Contacts => "contacts",
             Self::Reaction { .. } => "reaction",
@@ -215,7 +218,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request, GraphError> {
     let recipient = body.recipient.clone();
     let is_reply = body.context.is_some();
     let opaque = body.biz_opaque_callback_data.clone();
-    let content = content(body)?;
+    let mut header_files = Vec::new();
+    let content = content(body, &mut header_files)?;
     if matches!(content, Content::Reaction { .. }) && is_reply {
         return Err(invalid("a reaction cannot carry context"));
     }
@@ -224,6 +228,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request, GraphError> {
         recipient,
         opaque,
         content,
+        header_files,
     }))
 }
 
@@ -235,7 +240,7 @@ fn mark_read(status: &str, message_id: Option<String>) -> Result<Request, GraphE
     Ok(Request::MarkRead { message_id })
 }
 
-fn content(body: Body) -> Result<Content, GraphError> {
+fn content(body: Body, header_files: &mut Vec<MediaReference>) -> Result<Content, GraphError> {
     let declared = body.kind.as_deref().unwrap_or("text");
     let present = [
         ("text", body.text.is_some()),
@@ -266,7 +271,7 @@ fn content(body: Body) -> Result<Content, GraphError> {
         "text" => text(&body.text.ok_or_else(|| missing("text"))?),
         "template" => {
             let template = body.template.ok_or_else(|| missing("template"))?;
-            template.check()?;
+            template.check(header_files)?;
             Ok(Content::Template(Box::new(template)))
         }
         "image" => body.image.ok_or_else(|| missing("image"))?.check("image"),
@@ -283,7 +288,8 @@ fn content(body: Body) -> Result<Content, GraphError> {
             })
         }
         _ => {
-            body.interactive.ok_or_else(|| missing("interactive"))?.check()?;
+            let interactive = body.interactive.ok_or_else(|| missing("interactive"))?;
+            interactive.check(header_files)?;
             Ok(Content::Interactive)
         }
     }

@@ -1,7 +1,7 @@
 //! Starting and stopping a simulator.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +67,12 @@ impl Simulator {
             .build()
             .map_err(StartError::Client)?;
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let base_url = match &config.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", reachable(address)),
+        };
         let ground = Ground {
+            base_url,
             client,
             tasks: tasks.clone(),
             cancel: cancel.clone(),
@@ -88,6 +93,14 @@ impl Simulator {
     }
 }
 
+/// An address clients on this machine can connect to: one that means "every interface" is none.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
 impl Handle {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
@@ -96,7 +109,7 @@ impl Handle {
 
     /// Base URL of the Graph API, without a version and a trailing slash.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", reachable(self.address))
     }
 
     /// What no client of the real platform can do.

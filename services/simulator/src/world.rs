@@ -4,11 +4,13 @@
 //! waits in the agenda, and [`World::advance`] lets it happen. Same seed, same calls: same bytes.
 
 mod agenda;
+mod answer;
 mod builtin_templates;
 mod draw;
 mod faults;
 mod identity;
 mod limits;
+mod media;
 mod message;
 mod nodes;
 mod number;
@@ -31,11 +33,13 @@ pub use person::{Relation, Truth, TruthChange};
 pub use summary::Summary;
 pub use update::Status;
 
+pub(crate) use answer::{Answer, BodyKind, Manner};
 use draw::{Draw, bits};
 pub(crate) use identity::NumberIdentity;
 pub(crate) use identity::wa_id;
+pub(crate) use media::{NewFile, UPLOAD_BYTES_MAX};
 pub(crate) use message::Message;
-pub(crate) use send::{Answer, Manner, Route};
+pub(crate) use send::Route;
 #[cfg(test)]
 pub(crate) use update::SentMessage;
 pub(crate) use update::{Callback, Endpoint, StatusUpdate, Update};
@@ -84,6 +88,10 @@ pub(crate) struct World {
     held: HashMap<u32, Vec<Callback>>,
     /// People reached by portfolio.
     reached: HashMap<String, Reached>,
+    media: media::Shelf,
+    media_bytes_max: usize,
+    /// Where clients reach the simulator; download addresses in callbacks begin with it.
+    base_url: String,
     agenda: Agenda,
     pub(crate) faults: Faults,
     tally: Tally,
@@ -113,6 +121,9 @@ impl World {
             inbound: HashMap::new(),
             held: HashMap::new(),
             reached: HashMap::new(),
+            media: media::Shelf::default(),
+            media_bytes_max: config.media_bytes_max,
+            base_url: String::new(),
             agenda: Agenda::default(),
             faults: Faults::new(&config.faults),
             tally: Tally::default(),
@@ -157,6 +168,11 @@ impl World {
         for definition in builtin.into_iter().chain(account.templates.iter().cloned()) {
             self.put_template(index, Template::new(self.seed, &account.id, definition));
         }
+    }
+
+    /// Says where clients reach the simulator.
+    pub(crate) fn set_base_url(&mut self, url: &str) {
+        url.clone_into(&mut self.base_url);
     }
 
     /// Changes how people behave; people already met stay as they are.

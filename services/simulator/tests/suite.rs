@@ -8,5 +8,6 @@ mod suite {
     mod control;
     mod faults;
     mod management;
+    mod media;
     mod support;
 }

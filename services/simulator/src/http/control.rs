@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,8 +19,11 @@ use serde_json::{Value, json};
 use super::query;
 use super::server::App;
 use crate::config::{Fault, Latency, Mix, Rules};
-use crate::control::{Control, ControlError, Filter, WaitFor};
+use crate::control::{Control, ControlError, Filter, PersonFile, WaitFor};
 use crate::world::{Rating, TruthChange};
+
+/// Largest body of a control call: a large file in base64.
+const BODY_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 
 /// Routes of the control API.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -34,10 +39,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/_sim/templates/{name}/{what}", post(change_template))
         .route("/_sim/numbers/{id}/{what}", post(change_number))
         .route("/_sim/accounts/{id}/lock", post(lock_account))
+        .route("/_sim/media", post(add_media))
         .route("/_sim/callback", post(callback))
         .route("/_sim/clock/advance", post(advance_clock))
         .route("/_sim/reset", post(reset))
         .fallback(nothing_here)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
 }
 
@@ -154,10 +161,47 @@ struct Act {
     message: Option<Value>,
     wamid: Option<String>,
     button: usize,
+    file: Option<GivenFile>,
+}
+
+/// A file a person sends.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GivenFile {
+    mime_type: Option<String>,
+    base64: Option<String>,
+    too_large: bool,
+}
+
+/// A person writes, perhaps with a file.
+fn write(control: &Control, phone: &str, given: Act) -> Result<String, ControlError> {
+    let number = given.phone_number_id.as_deref();
+    let message = match (given.message, given.text) {
+        (Some(message), _) => message,
+        (None, Some(text)) => return control.write_text(phone, number, &text),
+        (None, None) => return Err(ControlError::Invalid("text or message is needed".to_owned())),
+    };
+    let Some(file) = given.file else {
+        return control.write(phone, number, message);
+    };
+    if file.too_large {
+        return control.send_too_large_file(phone, number, message["type"].as_str().unwrap_or("document"));
+    }
+    let base64 = file
+        .base64
+        .ok_or_else(|| ControlError::Invalid("file.base64 is needed".to_owned()))?;
+    let bytes = STANDARD
+        .decode(base64)
+        .map_err(|error| ControlError::Invalid(format!("file.base64: {error}")))?;
+    let mime_type = file.mime_type;
+    control.send_file(phone, number, message, Some(PersonFile { mime_type, bytes }))
 }
 
 async fn act(World(control): World, Path((phone, act)): Path<(String, String)>, body: String) -> Answer {
     let given: Act = parse(&body)?;
+    if act == "write" {
+        return Ok(Json(json!({"wamid": write(&control, &phone, given)?})));
+    }
     let number = given.phone_number_id.as_deref();
     let wamid = || {
         given
@@ -166,11 +210,6 @@ async fn act(World(control): World, Path((phone, act)): Path<(String, String)>, 
             .ok_or_else(|| ControlError::Invalid("wamid is needed".to_owned()))
     };
     let written = match act.as_str() {
-        "write" => match (given.message, &given.text) {
-            (Some(message), _) => control.write(&phone, number, message)?,
-            (None, Some(text)) => control.write_text(&phone, number, text)?,
-            (None, None) => return Err(ControlError::Invalid("text or message is needed".to_owned())),
-        },
         "stop" => control.write_text(&phone, number, given.text.as_deref().unwrap_or("STOP"))?,
         "tap" => control.tap(wamid()?, given.button)?,
         "read" => return control.read(wamid()?).and_then(|()| done()),
@@ -185,6 +224,23 @@ async fn act(World(control): World, Path((phone, act)): Path<(String, String)>, 
         }
     };
     Ok(Json(json!({"wamid": written})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMedia {
+    phone_number_id: Option<String>,
+    mime_type: String,
+    base64: String,
+}
+
+async fn add_media(World(control): World, body: String) -> Answer {
+    let given: NewMedia = parse(&body)?;
+    let bytes = STANDARD
+        .decode(given.base64)
+        .map_err(|error| ControlError::Invalid(format!("base64: {error}")))?;
+    let id = control.add_media(given.phone_number_id.as_deref(), &given.mime_type, bytes)?;
+    Ok(Json(json!({"id": id})))
 }
 
 async fn faults(World(control): World) -> Json<Value> {

@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::management;
 use super::server::{App, Dropped};
 use super::worlds::Access;
+use super::{management, media};
 use crate::error::GraphError;
 use crate::request;
-use crate::world::{Answer, Manner, Route};
+use crate::world::{Answer, BodyKind, Manner, Route, UPLOAD_BYTES_MAX};
 
 /// Largest JSON body taken.
 const BODY_BYTES_MAX: usize = 5 * 1_024 * 1_024;
@@ -22,6 +22,7 @@ const NEVER: Duration = Duration::from_mins(10);
 const VERSION_HEADER: HeaderName = HeaderName::from_static("facebook-api-version");
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("v23.0");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// A request to the Graph API, taken apart.
@@ -32,8 +33,12 @@ pub(super) struct GraphRequest<'a> {
     pub(super) segments: Vec<&'a str>,
     /// Query string.
     pub(super) query: Option<&'a str>,
-    /// Scheme, host and path up to the query, to build links to further pages.
-    pub(super) url: String,
+    /// Headers.
+    pub(super) headers: &'a HeaderMap,
+    /// Scheme and host the client reached the simulator by.
+    pub(super) base_url: String,
+    /// Path, with its version.
+    pub(super) path: &'a str,
     /// Body.
     pub(super) body: Bytes,
 }
@@ -55,7 +60,7 @@ pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Resp
         .access(token(&parts.headers, parts.uri.query()).as_deref().unwrap_or_default())
     {
         None => unauthorised(app, &parts.headers, parts.uri.query()),
-        Some(access) => match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Some(access) => match Limited::new(body, body_bytes_max(&segments)).collect().await {
             Err(_) => refuse(
                 &access,
                 &GraphError::new(100, "The request body is too large or broken off."),
@@ -66,13 +71,15 @@ pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Resp
                     .get(HOST)
                     .and_then(|host| host.to_str().ok())
                     .unwrap_or("localhost");
-                let url = format!("http://{host}{path}");
+                let base_url = format!("http://{host}");
                 let body = collected.to_bytes();
                 let request = GraphRequest {
                     method: &parts.method,
                     segments,
                     query: parts.uri.query(),
-                    url,
+                    headers: &parts.headers,
+                    base_url,
+                    path,
                     body,
                 };
                 dispatch(&request, &access).await
@@ -101,7 +108,12 @@ async fn deliver(answer: Answer, version: HeaderValue, app: &App) -> Result<Resp
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, if answer.is_html { HTML } else { JSON });
+    let content_type = match answer.kind {
+        BodyKind::Json => JSON,
+        BodyKind::Html => HTML,
+        BodyKind::File(mime_type) => HeaderValue::from_str(&mime_type).unwrap_or(BYTES),
+    };
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(VERSION_HEADER, version);
     Ok(response)
 }
@@ -113,6 +125,7 @@ async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
         _ => None,
     };
     match (route, request.segments.as_slice()) {
+        (None, ["whatsapp_business", "attachments"]) => media::download(request, access),
         (Some(route), [number_id, _]) => post_message(number_id, route, &request.body, access),
         _ => management::dispatch(request, access).await,
     }
@@ -130,6 +143,13 @@ fn post_message(number_id: &str, route: Route, body: &[u8], access: &Access) -> 
         }
         world.post(now_ms, number, route, parsed, body)
     })
+}
+
+fn body_bytes_max(segments: &[&str]) -> usize {
+    match segments {
+        [_, "media"] => UPLOAD_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    }
 }
 
 /// The token belongs to another business.

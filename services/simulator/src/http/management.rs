@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::graph::{GraphRequest, no_permission, refuse};
-use super::query;
 use super::worlds::Access;
+use super::{media, query};
 use crate::ascii_json;
 use crate::config::{is_callback_url, parse_digits};
 use crate::error::GraphError;
@@ -25,6 +25,7 @@ enum Node {
     Number(u32),
     Account(u32),
     Template(String),
+    Media,
 }
 
 /// Answers any call but sending.
@@ -43,13 +44,15 @@ pub(super) async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Ans
 }
 
 fn find(access: &Access, id: &str) -> Result<Node, GraphError> {
-    access.engine.with(|world, _, _| {
+    access.engine.with(|world, now_ms, _| {
         let (node, account) = if let Some(number) = world.number_by_id(id) {
             (Node::Number(number), world.numbers[number as usize].account)
         } else if let Some(account) = world.account_by_id(id) {
             (Node::Account(account), account)
         } else if let Some((account, _)) = world.template_by_id(id) {
             (Node::Template(id.to_owned()), account)
+        } else if let Some((account, _)) = world.media_owner(now_ms, id) {
+            (Node::Media, account)
         } else {
             return Err(GraphError::no_such_object(id));
         };
@@ -82,6 +85,7 @@ async fn node_call(
                 .map(|(_, node)| node)
                 .ok_or_else(|| GraphError::no_such_object(&id))
         }),
+        (_, Node::Media) => media::node_call(request, access, id),
         (&Method::POST, Node::Template(id)) => {
             let edit = body(request)?;
             access
@@ -130,6 +134,7 @@ async fn edge_call(
                 .with(|world, _, _| world.delete_template(*account, name, template_id))?;
             Ok(success())
         }
+        (&Method::POST, Node::Number(number), "media") => media::upload(request, access, *number).await,
         (&Method::POST, Node::Template(id), "unpause") => unpause(access, id),
         (&Method::GET, Node::Account(account), "subscribed_apps") => {
             Ok(access.engine.with(|world, _, _| subscribed_apps(world, *account)))
@@ -314,8 +319,8 @@ fn page(request: &GraphRequest<'_>, query: &HashMap<String, String>, all: Vec<Va
     let until = from + data.len();
     let mut paging = json!({"cursors": {"before": cursor(from + 1), "after": cursor(until)}});
     if until < total {
-        let mut link =
-            reqwest::Url::parse(&request.url).map_err(|_| invalid("the request has no usable Host header"))?;
+        let mut link = reqwest::Url::parse(&format!("{}{}", request.base_url, request.path))
+            .map_err(|_| invalid("the request has no usable Host header"))?;
         for (name, value) in query
             .iter()
             .filter(|(name, _)| *name != "after" && *name != "before" && *name != "access_token")

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::media::{MediaReference, card_references, header_reference};
 use super::{check_chars, invalid, missing};
 use crate::error::GraphError;
 
@@ -55,8 +56,17 @@ struct Text {
 }
 
 impl Interactive {
-    pub(super) fn check(&self) -> Result<(), GraphError> {
+    /// Checks the payload, and gathers the files it names.
+    pub(super) fn check(&self, files: &mut Vec<MediaReference>) -> Result<(), GraphError> {
         self.check_frame()?;
+        if let Some(header) = &self.header {
+            let file = header
+                .image
+                .as_ref()
+                .or(header.video.as_ref())
+                .or(header.document.as_ref());
+            files.extend(header_reference(&header.kind, file)?);
+        }
         match self.kind.as_str() {
             "button" => self.check_buttons(),
             "list" => self.check_list(),
@@ -67,7 +77,7 @@ impl Interactive {
             "product" => self.require(&["catalog_id", "product_retailer_id"]),
             "product_list" => self.require(&["catalog_id", "sections"]),
             "catalog_message" => self.check_name("catalog_message"),
-            "carousel" => self.require(&["cards"]),
+            "carousel" => card_references(list(&self.action, "cards")?, files),
             "address_message" | "order_details" | "order_status" | "call_permission_request" | "voice_call" => Ok(()),
             other => Err(invalid(format!("interactive.type {other} is not known"))),
         }
@@ -252,7 +262,9 @@ mod tests {
     use serde_json::json;
 
     fn check(value: Value) -> Result<(), GraphError> {
-        serde_json::from_value::<Interactive>(value).unwrap().check()
+        serde_json::from_value::<Interactive>(value)
+            .unwrap()
+            .check(&mut Vec::new())
     }
 
     fn buttons(titles: &[&str]) -> Value {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::invalid;
+use super::media::{MediaReference, card_references, header_reference};
 use crate::error::GraphError;
 
 /// A template to send with its parameters.
@@ -67,12 +68,11 @@ pub(crate) enum Component {
         #[serde(default)]
         parameters: Vec<Value>,
     },
-    /// Cards of a carousel; kept unchecked.
+    /// Cards of a carousel; only their files are looked at.
     #[serde(alias = "CAROUSEL")]
     Carousel {
         /// The cards.
-        #[serde(rename = "cards")]
-        _cards: Vec<Value>,
+        cards: Vec<Value>,
     },
     /// A limited-time offer; kept unchecked.
     LimitedTimeOffer {
@@ -102,6 +102,16 @@ pub(crate) struct HeaderParameter {
 }
 
 impl HeaderParameter {
+    fn file(&self) -> Option<&Value> {
+        match self.kind.as_str() {
+            "image" => self.image.as_ref(),
+            "video" => self.video.as_ref(),
+            "document" => self.document.as_ref(),
+            "gif" => self.gif.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the member named by `type` is there.
     pub(crate) fn is_complete(&self) -> bool {
         match self.kind.as_str() {
@@ -165,7 +175,19 @@ impl Parameter {
 }
 
 impl TemplateMessage {
-    pub(super) fn check(&self) -> Result<(), GraphError> {
+    /// Checks what needs no template, and gathers the files it names.
+    pub(super) fn check(&self, files: &mut Vec<MediaReference>) -> Result<(), GraphError> {
+        for component in &self.components {
+            match component {
+                Component::Header { parameters } => {
+                    for parameter in parameters {
+                        files.extend(header_reference(&parameter.kind, parameter.file())?);
+                    }
+                }
+                Component::Carousel { cards } => card_references(cards, files)?,
+                _ => {}
+            }
+        }
         if self
             .language
             .policy

@@ -35,6 +35,8 @@ pub(crate) enum Draw {
     TemplateId = 26,
     Trace = 27,
     ReviewLatency = 28,
+    MediaId = 29,
+    MediaAddress = 30,
 }
 
 /// 64 well-mixed bits for a draw about `subject`, the `nth` time.

@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::identity::{self, Direction};
+use super::media::{NewFile, Origin};
 use super::update::{Callback, Status};
 use super::{Relation, Truth, TruthChange, World};
 use crate::error::GraphError;
+use crate::media_kind::is_animated_webp;
 
 /// A person as the control API shows them: the hidden truth, and what has passed.
 #[derive(Clone, Serialize)]
@@ -67,6 +69,52 @@ impl World {
         let callback = self.callback_about(number, "messages", value);
         self.transport(callback, phone, (1 << 40) | nth, now_ms, out);
         wamid
+    }
+
+    /// A person sends a file to a number. `content` holds `type`, and in the member it names what is said about the file.
+    /// Gives the wamid.
+    pub(crate) fn person_sends_file(
+        &mut self,
+        now_ms: i64,
+        number: u32,
+        phone: u64,
+        mut content: Value,
+        file: NewFile,
+        out: &mut Vec<Callback>,
+    ) -> Result<String, GraphError> {
+        let kind = content["type"].as_str().unwrap_or_default().to_owned();
+        let animated = is_animated_webp(&file.bytes);
+        let id = self.keep(now_ms, number, file, Origin::Person)?;
+        for (name, value) in self.received_media(now_ms, id) {
+            content[&kind][name] = value;
+        }
+        if kind == "sticker" {
+            content[&kind]["animated"] = json!(animated);
+        }
+        Ok(self.person_writes(now_ms, number, phone, content, out))
+    }
+
+    /// A person sends a file that is larger than the platform takes: the message arrives without it. Gives the wamid.
+    pub(crate) fn person_sends_too_much(
+        &mut self,
+        now_ms: i64,
+        number: u32,
+        phone: u64,
+        kind: &str,
+        out: &mut Vec<Callback>,
+    ) -> String {
+        let title = crate::error::title(131_052);
+        let content = json!({
+            "type": "unsupported",
+            "unsupported": {"type": kind},
+            "errors": [{
+                "code": 131_052,
+                "title": title,
+                "message": title,
+                "error_data": {"details": "The file is larger than 100 MB."},
+            }],
+        });
+        self.person_writes(now_ms, number, phone, content, out)
     }
 
     /// A person taps a quick-reply button of a template message they were sent.

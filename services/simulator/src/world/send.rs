@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::agenda::Happening;
+use super::answer::{Answer, Manner};
 use super::draw::{self, Draw};
 use super::identity::{self, Direction};
 use super::limits;
@@ -21,70 +22,6 @@ use crate::request::{Content, Request, SendRequest, invalid};
 const DEFAULT_TTL_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 const AUTHENTICATION_TTL_MS: i64 = 10 * 60 * 1_000;
 const SLOW_ANSWER_MS: u64 = 5_000;
-const HTML_PAGE: &str = "<!DOCTYPE html><html><head><title>Sorry, something went wrong.</title></head><body>\
-    <h1>Sorry, something went wrong.</h1><p>We're working on it and we'll get it fixed as soon as we can.</p></body></html>";
-
-/// How an answer reaches the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// At once.
-    Normal,
-    /// Late by this many ms.
-    Slow(u64),
-    /// Never; the connection stays open.
-    Never,
-    /// Never; the connection is closed.
-    Drop,
-}
-
-/// An HTTP answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// HTTP status.
-    pub(crate) status: u16,
-    /// Body bytes.
-    pub(crate) body: Vec<u8>,
-    /// Whether the body is HTML instead of JSON.
-    pub(crate) is_html: bool,
-    /// How it reaches the client.
-    pub(crate) manner: Manner,
-}
-
-impl Answer {
-    /// A JSON answer.
-    pub(crate) fn json(status: u16, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            body,
-            is_html: false,
-            manner: Manner::Normal,
-        }
-    }
-
-    /// `{"success": true}`.
-    pub(crate) fn success() -> Self {
-        Self::json(200, br#"{"success":true}"#.to_vec())
-    }
-
-    fn html() -> Self {
-        Self {
-            status: 502,
-            body: HTML_PAGE.as_bytes().to_vec(),
-            is_html: true,
-            manner: Manner::Normal,
-        }
-    }
-
-    fn silent(manner: Manner) -> Self {
-        Self {
-            status: 200,
-            body: Vec::new(),
-            is_html: false,
-            manner,
-        }
-    }
-}
-
 /// Which endpoint a message was posted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -188,7 +125,7 @@ impl World {
         match fault.kind {
             FaultKind::DropBeforeAccept => Some(Answer::silent(Manner::Drop)),
             FaultKind::NeverAnswerBeforeAccept => Some(Answer::silent(Manner::Never)),
-            FaultKind::HtmlError => Some(Answer::html()),
+            FaultKind::HtmlError => Some(Answer::html(502)),
             FaultKind::Unavailable503 => Some(self.refuse(&GraphError::new(2, "Service temporarily unavailable"))),
             FaultKind::GraphError => {
                 let code = fault.code.unwrap_or(131_000);
@@ -215,11 +152,14 @@ impl World {
     ) -> Result<u32, GraphError> {
         self.check_sender_and_recipient(number, phone)?;
         let judged = self.judge(number, route, &send.content)?;
-        self.check_rates(now_ms, number, phone)?;
         let account = self.account_of(number);
+        let file_fails_with = self.check_files(now_ms, account, send)?;
+        self.check_rates(now_ms, number, phone)?;
         let in_window = self.relation(number, phone).window_is_open(now_ms);
         let is_marketing = judged.category.starts_with("marketing");
-        let fails_with = self.failure(now_ms, number, phone, &judged, in_window);
+        let fails_with = self
+            .failure(now_ms, number, phone, &judged, in_window)
+            .or(file_fails_with);
         if judged.template.is_some() && !in_window && fails_with.is_none() {
             self.check_messaging_limit(now_ms, number, phone)?;
         }
@@ -270,6 +210,14 @@ impl World {
         };
         self.agenda.plan(leaves_at_ms, happening);
         Ok(index)
+    }
+
+    fn check_files(&self, now_ms: i64, account: u32, send: &SendRequest) -> Result<Option<u32>, GraphError> {
+        let of_headers = self.check_media(now_ms, account, &send.header_files)?;
+        match &send.content {
+            Content::Media(file) => self.check_media(now_ms, account, std::slice::from_ref(file)),
+            _ => Ok(of_headers),
+        }
     }
 
     fn kept_body(&self, body: &[u8]) -> Option<Box<RawValue>> {
@@ -473,7 +421,7 @@ impl World {
                 manner: Manner::Slow(fault.delay_ms.unwrap_or(SLOW_ANSWER_MS)),
                 ..answer
             },
-            FaultKind::HtmlAfterAccept => Answer::html(),
+            FaultKind::HtmlAfterAccept => Answer::html(502),
             FaultKind::Error500AfterAccept => {
                 let error = GraphError::new(131_000, "Something went wrong");
                 Answer::json(

@@ -84,6 +84,10 @@ pub struct Summary {
     pub blocked: u64,
     /// Times each fault has struck.
     pub faults_struck: BTreeMap<String, u64>,
+    /// Media files kept.
+    pub media_files: u64,
+    /// Their bytes.
+    pub media_bytes: u64,
     /// Things that will still happen by themselves.
     pub happenings_ahead: u64,
 }
@@ -92,7 +96,10 @@ impl World {
     /// What has happened so far, in numbers.
     pub(crate) fn summary(&self) -> Summary {
         let tally = &self.tally;
+        let (media_files, media_bytes) = self.media_size();
         Summary {
+            media_files,
+            media_bytes,
             accepted: tally.accepted,
             recipients: tally.recipients,
             answers_spoilt: tally.answers_spoilt,
