@@ -12,9 +12,11 @@
 //! # Ok(()) }
 //! ```
 
+mod balancer;
 mod binary;
 mod client;
 mod config;
+mod instance;
 mod metrics;
 pub mod people;
 mod role;
@@ -35,8 +37,10 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
 
+pub use balancer::Balancer;
 pub use binary::{BINARY_VARIABLE, Build};
 pub use client::{ApiKeyHeader, Authorized, Client, connect_lazily};
+pub use instance::Instance;
 pub use metrics::MetricsPage;
 pub use role::Role;
 pub use simulator::{Accepted, Reached, SimulatorProcess};
@@ -75,6 +79,10 @@ pub struct SystemConfig {
     pub database_prelude: Option<&'static str>,
     /// Each role logs in to the database under its own name, so that the database can tell who wrote what.
     pub database_user_per_role: bool,
+    /// The binary of the services that are started first; absent: the one under test.
+    pub first_binary: Option<PathBuf>,
+    /// Callbacks go through a [`Balancer`], so that several processes may take them.
+    pub balanced_callbacks: bool,
 }
 
 impl Default for SystemConfig {
@@ -93,6 +101,8 @@ impl Default for SystemConfig {
             overrides: Vec::new(),
             database_prelude: None,
             database_user_per_role: false,
+            first_binary: None,
+            balanced_callbacks: false,
         }
     }
 }
@@ -113,8 +123,14 @@ pub struct System {
     pub tenants: Vec<TestTenant>,
     ports: BTreeMap<Role, RolePorts>,
     callbacks: PortLease,
+    balancer: Option<Balancer>,
+    /// Where the first ingress takes callbacks, if a balancer has the port that they go to.
+    ingress_callbacks: Option<PortLease>,
+    /// How many processes were started beside the first ones.
+    instances: usize,
     _simulator_port: PortLease,
     binary: PathBuf,
+    first_binary: Option<PathBuf>,
     files: Files,
     environment: Vec<(String, String)>,
     database_url: String,
@@ -161,7 +177,16 @@ impl System {
             &callbacks_url,
         )?;
         let mut environment = config::environment(&tenants, &database_url, &nats.url());
-        environment.extend(config::callbacks_environment(loopback(&callbacks)));
+        let (balancer, ingress_callbacks) = if config.balanced_callbacks {
+            let behind = PortLease::acquire()?;
+            let balancer = Balancer::bind(loopback(&callbacks)).await?;
+            balancer.add(loopback(&behind));
+            (Some(balancer), Some(behind))
+        } else {
+            (None, None)
+        };
+        let listen = loopback(ingress_callbacks.as_ref().unwrap_or(&callbacks));
+        environment.extend(config::callbacks_environment(listen));
         environment.extend(config::meta_environment(&simulator_url));
         let overrides = config
             .overrides
@@ -190,8 +215,12 @@ impl System {
             tenants,
             ports: ports.collect::<anyhow::Result<_>>()?,
             callbacks,
+            balancer,
+            ingress_callbacks,
+            instances: 0,
             _simulator_port: simulator_port,
             binary,
+            first_binary: config.first_binary,
             files,
             environment,
             database_url,
@@ -269,7 +298,7 @@ impl System {
             environment.push((config::POSTGRES_URL_VARIABLE.to_owned(), url));
         }
         let launch = Launch {
-            binary: &self.binary,
+            binary: self.first_binary.as_ref().unwrap_or(&self.binary),
             config: &self.files.config,
             environment: &environment,
             log_directory: self.directory.path(),

@@ -85,6 +85,11 @@ pub(super) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts the role; it may not be ready yet.
     pub(super) fn spawn(&self, role: Role, ports: &RolePorts) -> anyhow::Result<ChildProcess> {
+        self.spawn_as(role, role.name(), ports)
+    }
+
+    /// The same under another name, which its output is kept by.
+    pub(super) fn spawn_as(&self, role: Role, name: &str, ports: &RolePorts) -> anyhow::Result<ChildProcess> {
         let mut command = Command::new(self.binary);
         command
             .arg(role.name())
@@ -93,7 +98,7 @@ impl Launch<'_> {
             .env("ASSENT__GRPC__LISTEN", ports.grpc().to_string())
             .env("ASSENT__ADMIN__LISTEN", ports.admin().to_string())
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        ChildProcess::spawn(role.name(), command, self.log_directory).with_context(|| format!("start {role}"))
+        ChildProcess::spawn(name, command, self.log_directory).with_context(|| format!("start {role}"))
     }
 }
 

@@ -3,8 +3,10 @@
 //! Each test starts its own Postgres, NATS, simulator and services. What is judged is what the simulator accepted, against
 //! what callers were told. Sizes are such that the suite fits a test run; the environment makes them full:
 //!
-//! * `ASSENT_TEST_FULL=1`: 5,000 messages under 20 kills, callbacks for 60 s without services, 20,000 waiting messages;
-//! * `ASSENT_TEST_SEED=N`: another seed for what is drawn; it is printed.
+//! * `ASSENT_TEST_FULL=1`: 5,000 messages under 20 kills, callbacks for 60 s without services, 20,000 waiting messages,
+//!   a rolling restart under 300 messages a second;
+//! * `ASSENT_TEST_SEED=N`: another seed for what is drawn; it is printed;
+//! * `ASSENT_OLD_BINARY=FILE`: the rolling restart is an upgrade from that binary, and then taken back.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +18,7 @@ mod collector;
 mod hang_ups;
 mod kills;
 mod owners;
+mod rolling_restart;
 mod secrecy;
 mod stop;
 mod support;
