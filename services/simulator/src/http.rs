@@ -4,6 +4,7 @@ mod control;
 mod graph;
 mod management;
 mod media;
+mod number_edges;
 mod query;
 mod server;
 mod worlds;

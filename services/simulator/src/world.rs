@@ -16,7 +16,9 @@ mod nodes;
 mod number;
 mod people;
 mod person;
+mod profile;
 mod send;
+mod short_links;
 mod story;
 mod summary;
 mod template;
@@ -40,6 +42,7 @@ pub(crate) use identity::wa_id;
 pub(crate) use media::{NewFile, UPLOAD_BYTES_MAX};
 pub(crate) use message::Message;
 pub(crate) use send::Route;
+pub(crate) use templates::TEMPLATES_MAX;
 #[cfg(test)]
 pub(crate) use update::SentMessage;
 pub(crate) use update::{Callback, Endpoint, StatusUpdate, Update};

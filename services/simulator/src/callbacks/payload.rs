@@ -40,8 +40,7 @@ enum ChangeValue<'a> {
 struct StatusValue<'a> {
     messaging_product: &'a str,
     metadata: Metadata<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    contacts: Option<[Contact<'a>; 1]>,
+    contacts: [Contact<'a>; 1],
     statuses: [StatusObject<'a>; 1],
 }
 
@@ -53,9 +52,11 @@ struct Metadata<'a> {
 
 #[derive(Serialize)]
 struct Contact<'a> {
-    profile: Profile<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile<'a>>,
     wa_id: &'a str,
-    user_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -139,7 +140,8 @@ fn entry(callback: &Callback) -> Entry<'_> {
 
 fn status_value(update: &StatusUpdate) -> StatusValue<'_> {
     let message = &*update.message;
-    // A failure names no contact and, sent to a phone number, no user id.
+    // A failure names no profile and, sent to a phone number, no user id. (Meta's page leaves `contacts` out; what arrives
+    // in the field has it with `wa_id` alone, and clients rely on it.)
     let failed = update.error_code.is_some();
     StatusValue {
         messaging_product: "whatsapp",
@@ -147,16 +149,13 @@ fn status_value(update: &StatusUpdate) -> StatusValue<'_> {
             display_phone_number: &message.number.digits,
             phone_number_id: &message.number.id,
         },
-        contacts: (!failed).then(|| {
-            let profile = Profile {
+        contacts: [Contact {
+            profile: (!failed).then_some(Profile {
                 name: message.profile_name,
-            };
-            [Contact {
-                profile,
-                wa_id: &message.wa_id,
-                user_id: &message.user_id,
-            }]
-        }),
+            }),
+            wa_id: &message.wa_id,
+            user_id: (!failed).then_some(&message.user_id),
+        }],
         statuses: [StatusObject {
             id: &message.wamid,
             reached: update.status.as_str(),
@@ -241,10 +240,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_its_code_and_no_contact() {
+    fn a_failure_names_its_code_and_of_the_contact_the_number_alone() {
         let json: Value = serde_json::from_slice(&render(&[callback(Status::Failed, Some(131_026))])).unwrap();
         let value = &json["entry"][0]["changes"][0]["value"];
-        assert!(value.get("contacts").is_none());
+        assert_eq!(value["contacts"], serde_json::json!([{"wa_id": "12025550142"}]));
         assert_eq!(value["statuses"][0]["errors"][0]["code"], 131_026);
         assert!(value["statuses"][0].get("pricing").is_none());
     }

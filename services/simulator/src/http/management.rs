@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::graph::{GraphRequest, no_permission, refuse};
 use super::worlds::Access;
-use super::{media, query};
+use super::{media, number_edges, query};
 use crate::ascii_json;
-use crate::config::{is_callback_url, parse_digits};
+use crate::config::is_callback_url;
 use crate::error::GraphError;
 use crate::request::{invalid, missing};
-use crate::world::{Answer, World, wa_id};
+use crate::world::{Answer, TEMPLATES_MAX, World};
 
 const PAGE_DEFAULT: usize = 25;
 const PAGE_MAX: usize = 1_000;
@@ -34,7 +34,9 @@ pub(super) async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Ans
     let outcome = match request.segments.as_slice() {
         ["debug_token"] => Ok(debug_token(access, &query)),
         [id] => node_call(request, access, &query, id).await,
+        [id, "block_users"] => return block_users(request, access, &query, id),
         [id, edge] => edge_call(request, access, &query, id, edge).await,
+        [id, "message_qrdls", code] => short_link(request, access, &query, id, code),
         _ => Err(GraphError::no_such_object(&request.segments.join("/"))),
     };
     match outcome {
@@ -91,7 +93,11 @@ async fn node_call(
             access
                 .engine
                 .with(|world, now_ms, _| world.edit_template(now_ms, &id, &edit))?;
-            Ok(success())
+            let (_, node) = access
+                .engine
+                .with(|world, _, _| world.template_by_id(&id))
+                .ok_or_else(|| GraphError::no_such_object(&id))?;
+            Ok(json!({"success": true, "id": node["id"], "name": node["name"], "category": node["category"]}))
         }
         (&Method::POST, Node::Number(number)) => set_number_callback(request, access, number).await,
         _ => Err(unsupported(id)),
@@ -118,7 +124,17 @@ async fn edge_call(
             let templates = access
                 .engine
                 .with(|world, _, _| world.template_nodes(*account, |node| matches(node, query)));
-            page(request, query, templates)
+            let total = templates.len();
+            let mut listed = page(request, query, templates)?;
+            if query.contains_key("summary") {
+                listed["summary"] = json!({
+                    "total_count": total,
+                    "message_template_count": total,
+                    "message_template_limit": TEMPLATES_MAX,
+                    "are_translations_complete": true,
+                });
+            }
+            Ok(listed)
         }
         (&Method::POST, Node::Account(account), "message_templates") => {
             let definition = body(request)?;
@@ -154,10 +170,32 @@ async fn edge_call(
                 .with(|world, _, _| world.set_registered(*number, edge == "register"));
             Ok(success())
         }
-        (method, Node::Number(number), "block_users") => block_users(method, request, access, query, *number),
-        (&Method::GET, Node::Number(_), "whatsapp_business_profile") => Ok(json!({"data": [{
-            "messaging_product": "whatsapp", "about": "Simulated", "vertical": "OTHER"}]})),
-        (&Method::POST, Node::Number(_), "whatsapp_business_profile") => Ok(success()),
+        (_, Node::Number(number), "whatsapp_business_profile") => {
+            number_edges::profile(request, access, query, *number)
+        }
+        (_, Node::Number(number), "message_qrdls") => number_edges::short_links(request, access, query, *number, None),
+        _ => Err(unsupported(id)),
+    }
+}
+
+fn block_users(request: &GraphRequest<'_>, access: &Access, query: &HashMap<String, String>, id: &str) -> Answer {
+    let outcome = match find(access, id) {
+        Ok(Node::Number(number)) => number_edges::block_users(request, access, query, number),
+        Ok(_) => Err(unsupported(id)),
+        Err(error) => Err(error),
+    };
+    outcome.unwrap_or_else(|error| refuse(access, &error))
+}
+
+fn short_link(
+    request: &GraphRequest<'_>,
+    access: &Access,
+    query: &HashMap<String, String>,
+    id: &str,
+    code: &str,
+) -> Result<Value, GraphError> {
+    match find(access, id)? {
+        Node::Number(number) => number_edges::short_links(request, access, query, number, Some(code)),
         _ => Err(unsupported(id)),
     }
 }
@@ -236,56 +274,6 @@ async fn verify(access: &Access, url: &str, verify_token: Option<&str>) -> Resul
     ))
 }
 
-fn block_users(
-    method: &Method,
-    request: &GraphRequest<'_>,
-    access: &Access,
-    query: &HashMap<String, String>,
-    number: u32,
-) -> Result<Value, GraphError> {
-    if method == Method::GET {
-        let blocked = access.engine.with(|world, _, _| world.blocked_by_business(number));
-        let users = blocked
-            .into_iter()
-            .map(|phone| json!({"input": format!("+{phone}"), "wa_id": phone.to_string()}));
-        return page(
-            request,
-            query,
-            users.map(|user| json!({"block_users": [user]})).collect(),
-        );
-    }
-    let block = match *method {
-        Method::POST => true,
-        Method::DELETE => false,
-        _ => return Err(unsupported("block_users")),
-    };
-    let given = body(request)?;
-    let users = given["block_users"].as_array().ok_or_else(|| missing("block_users"))?;
-    access.engine.with(|world, now_ms, _| {
-        let (mut done, mut failed) = (Vec::new(), Vec::new());
-        for user in users {
-            let input = user["user"].as_str().unwrap_or_default();
-            let phone = parse_digits(input).map(wa_id);
-            match phone.filter(|phone| !block || world.window_is_open(now_ms, number, *phone)) {
-                Some(phone) => {
-                    world.business_blocks(number, phone, block);
-                    done.push(json!({"input": input, "wa_id": phone.to_string()}));
-                }
-                None => failed
-                    .push(json!({"input": input, "errors": [{"code": 131_047, "message": "Re-engagement message"}]})),
-            }
-        }
-        let member = if block { "added_users" } else { "removed_users" };
-        if failed.is_empty() {
-            return Ok(json!({"messaging_product": "whatsapp", "block_users": {member: done}}));
-        }
-        Err(GraphError::new(
-            139_100,
-            format!("{} of {} users could not be blocked", failed.len(), users.len()),
-        ))
-    })
-}
-
 fn debug_token(access: &Access, query: &HashMap<String, String>) -> Value {
     let known = query.contains_key("input_token");
     let app_id = access
@@ -298,7 +286,11 @@ fn debug_token(access: &Access, query: &HashMap<String, String>) -> Value {
 }
 
 /// One page of a list, with cursors as the Graph API gives them.
-fn page(request: &GraphRequest<'_>, query: &HashMap<String, String>, all: Vec<Value>) -> Result<Value, GraphError> {
+pub(super) fn page(
+    request: &GraphRequest<'_>,
+    query: &HashMap<String, String>,
+    all: Vec<Value>,
+) -> Result<Value, GraphError> {
     let limit = match query.get("limit") {
         Some(text) => text
             .parse::<usize>()
@@ -343,15 +335,31 @@ fn cursor_position(cursor: &str) -> Result<usize, GraphError> {
     position.ok_or_else(|| GraphError::new(131_059, "The cursor is not valid; start the listing again."))
 }
 
+/// Whether a template passes the filters of a listing. A filter is one value, several with commas, or a JSON list.
 fn matches(node: &Value, query: &HashMap<String, String>) -> bool {
-    ["name", "status", "category", "language"].iter().all(|member| {
-        query
-            .get(*member)
-            .is_none_or(|wanted| node[*member].as_str().is_some_and(|is| is.eq_ignore_ascii_case(wanted)))
-    })
+    let passes = |wanted: Option<&String>, is: &Value| {
+        let is = is.as_str().unwrap_or_default();
+        wanted.is_none_or(|wanted| {
+            let listed: Option<Vec<String>> = serde_json::from_str(wanted).ok();
+            let listed = listed.unwrap_or_else(|| wanted.split(',').map(|value| value.trim().to_owned()).collect());
+            listed.iter().any(|value| value.eq_ignore_ascii_case(is))
+        })
+    };
+    let contains = |wanted: Option<&String>, text: &str| {
+        wanted.is_none_or(|wanted| text.to_lowercase().contains(&wanted.to_lowercase()))
+    };
+    let name = node["name"].as_str().unwrap_or_default();
+    let content = node["components"].to_string();
+    ["name", "status", "category", "language"]
+        .iter()
+        .all(|member| passes(query.get(*member), &node[*member]))
+        && passes(query.get("quality_score"), &node["quality_score"]["score"])
+        && contains(query.get("content"), &content)
+        && contains(query.get("name_or_content"), &format!("{name} {content}"))
 }
 
-fn body(request: &GraphRequest<'_>) -> Result<Value, GraphError> {
+/// The body as a JSON object.
+pub(super) fn body(request: &GraphRequest<'_>) -> Result<Value, GraphError> {
     let value: Value = serde_json::from_slice(&request.body).map_err(|error| invalid(error.to_string()))?;
     if value.is_object() {
         Ok(value)
@@ -360,10 +368,12 @@ fn body(request: &GraphRequest<'_>) -> Result<Value, GraphError> {
     }
 }
 
-fn success() -> Value {
+/// `{"success": true}`.
+pub(super) fn success() -> Value {
     json!({"success": true})
 }
 
-fn unsupported(id: &str) -> GraphError {
+/// The call is not one that this node or edge takes.
+pub(super) fn unsupported(id: &str) -> GraphError {
     GraphError::no_such_object(id)
 }

@@ -37,6 +37,7 @@ pub(crate) enum Draw {
     ReviewLatency = 28,
     MediaId = 29,
     MediaAddress = 30,
+    ShortLink = 40,
 }
 
 /// 64 well-mixed bits for a draw about `subject`, the `nth` time.

@@ -21,7 +21,8 @@ const NUMBER_DEFAULT_FIELDS: [&str; 8] = [
 ];
 
 impl World {
-    /// Every field of a number.
+    /// Every field of a number. What is `null` here is known to the platform and has no value: it may be asked for, and is
+    /// left out of the answer.
     pub(crate) fn number_node(&self, number: u32, now_ms: i64) -> Value {
         let state = &self.numbers[number as usize];
         let account = &self.accounts[state.account as usize];
@@ -41,9 +42,20 @@ impl World {
         if let Some(url) = &state.callback_override {
             callbacks["phone_number"] = json!(url);
         }
+        // Only for North American numbers; others show neither.
+        let in_north_america = state.identity.digits.starts_with('1');
         json!({
             "id": state.identity.id,
             "verified_name": state.verified_name,
+            "country_code": in_north_america.then_some("US"),
+            "country_dial_code": in_north_america.then_some("1"),
+            "is_preverified_number": false,
+            "conversational_automation": null,
+            "eligibility_for_api_business_global_search": null,
+            "certificate": null,
+            "new_certificate": null,
+            "last_onboarded_time": null,
+            "username": null,
             "display_phone_number": identity::displayed(&state.identity.digits),
             "quality_rating": rating,
             "quality_score": {"score": rating},
@@ -95,6 +107,17 @@ impl World {
     pub(crate) fn account_fields(&self, account: u32, fields: Option<&str>) -> Result<Value, GraphError> {
         let state = &self.accounts[account as usize];
         let node = json!({
+            "status": "ACTIVE",
+            "country": "US",
+            "ownership_type": "SELF",
+            "business_verification_status": "verified",
+            "is_enabled_for_insights": false,
+            "is_shared_with_partners": false,
+            "disable_marketing_messages_on_cloud_api": false,
+            "on_behalf_of_business_info": null,
+            "purchase_order_number": null,
+            "primary_funding_id": null,
+            "subscribed_apps": null,
             "id": &*state.id,
             "name": state.name,
             "timezone_id": "1",
@@ -189,7 +212,7 @@ impl World {
     }
 }
 
-/// The members of a node that `fields` names; `id` always. Unknown names are error 100.
+/// The members of a node that `fields` names and that have a value; `id` always. Unknown names are error 100.
 fn pick(node: &Value, fields: Option<&str>, default: &[&str]) -> Result<Value, GraphError> {
     let asked = fields.map(top_level_names);
     let default: Vec<String> = default.iter().map(|name| (*name).to_owned()).collect();
@@ -198,7 +221,9 @@ fn pick(node: &Value, fields: Option<&str>, default: &[&str]) -> Result<Value, G
         let value = node
             .get(&name)
             .ok_or_else(|| GraphError::new(100, format!("Tried accessing nonexisting field ({name})")))?;
-        picked.insert(name, value.clone());
+        if !value.is_null() {
+            picked.insert(name, value.clone());
+        }
     }
     picked.insert("id".to_owned(), node["id"].clone());
     Ok(Value::Object(picked))
@@ -239,5 +264,12 @@ mod tests {
         let node = json!({"id": "1", "name": "n"});
         assert_eq!(pick(&node, Some("name"), &[]).unwrap(), json!({"id": "1", "name": "n"}));
         assert_eq!(pick(&node, Some("nom"), &[]).unwrap_err().code, 100);
+    }
+
+    #[test]
+    fn a_known_field_without_a_value_is_left_out() {
+        let node = json!({"id": "1", "name": "n", "certificate": null});
+        let picked = pick(&node, Some("name,certificate"), &[]).unwrap();
+        assert_eq!(picked, json!({"id": "1", "name": "n"}));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::identity::NumberIdentity;
+use super::profile::Profile;
+use super::short_links::ShortLinks;
 use super::update::Endpoint;
 
 /// Days of feedback the quality rating looks at.
@@ -66,6 +68,10 @@ pub(crate) struct NumberState {
     pub(crate) tier: String,
     /// Callback URL set for this number.
     pub(crate) callback_override: Option<String>,
+    /// What people see beside the chat.
+    pub(crate) profile: Profile,
+    /// Its short links and QR codes.
+    pub(crate) short_links: ShortLinks,
     /// Rating set by hand; overrides what follows from blocks.
     pub(crate) rating_override: Option<Rating>,
     /// Throughput bucket: instant up to which it is used up, in µs.
@@ -86,6 +92,8 @@ impl NumberState {
             messages_per_second: number.messages_per_second,
             tier: number.tier.clone(),
             callback_override: None,
+            profile: Profile::default(),
+            short_links: ShortLinks::default(),
             rating_override: None,
             rate_used_until_us: 0,
             blocks_at_ms: VecDeque::new(),

@@ -40,10 +40,16 @@ impl World {
         let nth = person.written;
         person.written += 1;
         let hides_number = person.truth.hides_number;
+        let kind = content["type"].as_str().unwrap_or_default();
+        // WhatsApp itself tells of a changed number; the person has written nothing.
+        let is_system = kind == "system";
+        let opens_window = !matches!(kind, "system" | "edit" | "revoke");
         let relation = self.relation(number, phone);
         // Writing to a business means unblocking it first.
         relation.blocked_at_ms = None;
-        relation.last_wrote_at_ms = Some(now_ms);
+        if opens_window {
+            relation.last_wrote_at_ms = Some(now_ms);
+        }
         let reaches_business = !relation.blocked_by_business;
         let wamid = identity::wamid(
             seed,
@@ -66,6 +72,9 @@ impl World {
             message["from"] = json!(phone.to_string());
         }
         value["messages"] = json!([message]);
+        if is_system && let Some(members) = value.as_object_mut() {
+            members.remove("contacts");
+        }
         let callback = self.callback_about(number, "messages", value);
         self.transport(callback, phone, (1 << 40) | nth, now_ms, out);
         wamid
@@ -155,6 +164,25 @@ impl World {
             "button": {"payload": payload, "text": text},
         });
         Ok(self.person_writes(now_ms, number, phone, content, out))
+    }
+
+    /// The person behind a business-scoped user id this world has given out.
+    pub(crate) fn phone_of_user(&self, user_id: &str) -> Option<u64> {
+        self.user_ids.get(user_id).copied()
+    }
+
+    /// Makes a short link of a number, or with a code changes one.
+    pub(crate) fn put_short_link(
+        &mut self,
+        number: u32,
+        code: Option<&str>,
+        text: Option<&str>,
+        image: Option<&str>,
+    ) -> Result<Value, GraphError> {
+        let seed = self.seed;
+        let state = &mut self.numbers[number as usize];
+        let id = state.identity.id.clone();
+        state.short_links.put(seed, &id, code, text, image)
     }
 
     /// A person reads a message they were delivered, although they may not usually.

@@ -9,6 +9,8 @@ use crate::request::{Component, HeaderParameter, Parameter, TemplateMessage};
 
 const BODY_CHARS_MAX: usize = 1_024;
 const SPACES_IN_A_ROW_MAX: usize = 4;
+/// Since when the templates an account starts with have their quality score, Unix seconds: some day in November 2023.
+const FIRST_QUALITY_AT_S: i64 = 1_700_000_000;
 
 /// What a header takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(crate) struct Template {
     pub(crate) status: String,
     /// `GREEN`, `YELLOW`, `RED` or `UNKNOWN`.
     pub(crate) quality: String,
+    /// Since when that is its quality, Unix seconds. Clients rely on `quality_score` having a date.
+    pub(crate) quality_at_s: i64,
     /// Why it was rejected, or `NONE`.
     pub(crate) rejected_reason: String,
     /// Components in Meta's JSON form.
@@ -79,6 +83,7 @@ impl Template {
             previous_category: None,
             status: definition.status,
             quality: "UNKNOWN".to_owned(),
+            quality_at_s: FIRST_QUALITY_AT_S,
             rejected_reason: rejected_reason.to_owned(),
             components: definition.components,
             named: definition.parameter_format == "NAMED",
@@ -292,7 +297,7 @@ impl Template {
             "language": self.language,
             "status": self.status,
             "category": self.category,
-            "quality_score": {"score": self.quality},
+            "quality_score": {"score": self.quality, "date": self.quality_at_s},
             "rejected_reason": self.rejected_reason,
             "id": self.id.to_string(),
         });

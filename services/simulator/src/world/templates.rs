@@ -13,7 +13,7 @@ use crate::request::{invalid, missing};
 
 const NAME_CHARS_MAX: usize = 512;
 /// Templates one account may have, once verified.
-const TEMPLATES_MAX: usize = 6_000;
+pub(crate) const TEMPLATES_MAX: usize = 6_000;
 /// Agenda entries name a template by account and position in one number.
 const POSITION_BITS: u32 = 16;
 
@@ -92,7 +92,8 @@ impl World {
             return Err(GraphError::new(2_388_024, "Content in this language already exists."));
         }
         let account_id = self.accounts[account as usize].id.clone();
-        let template = Template::new(self.seed, &account_id, definition);
+        let mut template = Template::new(self.seed, &account_id, definition);
+        template.quality_at_s = now_ms.div_euclid(1_000);
         let answer = json!({"id": template.id.to_string(), "status": template.status, "category": template.category});
         let (id, is_pending) = (template.id, template.status == "PENDING");
         let position = self.put_template(account, template);
@@ -223,6 +224,7 @@ impl World {
         for position in self.positions(account, name, None)? {
             let template = &mut self.templates[account as usize][position];
             let previous = std::mem::replace(&mut template.quality, score.to_owned());
+            template.quality_at_s = now_ms.div_euclid(1_000);
             values.push(json!({
                 "previous_quality_score": previous,
                 "new_quality_score": score,
