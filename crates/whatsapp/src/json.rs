@@ -72,6 +72,11 @@ impl Fields {
         self.integer(key).and_then(Timestamp::from_unix_guessed)
     }
 
+    /// Whatever stands there.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        self.0.remove(key)
+    }
+
     /// A nested object.
     pub(crate) fn object(&mut self, key: &str) -> Option<Fields> {
         self.take_if(key, Value::is_object).and_then(Self::from_value)

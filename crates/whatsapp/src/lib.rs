@@ -33,6 +33,7 @@ pub mod media;
 pub mod message;
 pub mod secret;
 pub mod signature;
+pub mod template;
 pub mod text;
 pub mod timestamp;
 pub mod wamid;

@@ -93,3 +93,55 @@ pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const STICKER_SIDE_PIXELS: u32 = 512;
 /// Bytes of a voice note that is fetched and played without a tap (Cloud API, "Audio messages").
 pub const VOICE_NOTE_INSTANT_BYTES_MAX: usize = 512 * 1024;
+
+/// Footer of a template (Business Management API, "Template components"; so are the next six).
+pub const TEMPLATE_FOOTER_CHARS_MAX: usize = 60;
+/// Body of a template with a limited-time offer.
+pub const OFFER_BODY_CHARS_MAX: usize = 600;
+/// Heading of a limited-time offer.
+pub const OFFER_TEXT_CHARS_MAX: usize = 16;
+/// Coupon code beside a limited-time offer.
+pub const OFFER_CODE_CHARS_MAX: usize = 15;
+/// Body of a carousel's card.
+pub const CARD_BODY_CHARS_MAX: usize = 160;
+/// Buttons of a template.
+pub const TEMPLATE_BUTTONS_MAX: usize = 10;
+/// Label of a template's button.
+pub const TEMPLATE_BUTTON_LABEL_CHARS_MAX: usize = 25;
+/// Buttons of a template that open a page.
+pub const TEMPLATE_URL_BUTTONS_MAX: usize = 2;
+/// Phone number on a template's button.
+pub const TEMPLATE_PHONE_CHARS_MAX: usize = 20;
+/// Buttons from which on some desktop clients show none of them.
+pub const TEMPLATE_BUTTONS_SHOWN_EVERYWHERE_MAX: usize = 3;
+/// A one-time password (Business Management API, "Authentication templates").
+pub const ONE_TIME_PASSWORD_CHARS_MAX: usize = 15;
+/// Minutes after which a one-time password may be said to expire (same page).
+pub const CODE_EXPIRATION_MINUTES: std::ops::RangeInclusive<i64> = 1..=90;
+/// Seconds an undelivered authentication template may be tried (Cloud API, "Time to live").
+pub const AUTHENTICATION_TTL_S: std::ops::RangeInclusive<i64> = 30..=900;
+/// Seconds an undelivered utility template may be tried (same page).
+pub const UTILITY_TTL_S: std::ops::RangeInclusive<i64> = 30..=43_200;
+/// Seconds an undelivered marketing template may be tried; by the marketing endpoint only (same page).
+pub const MARKETING_TTL_S: std::ops::RangeInclusive<i64> = 43_200..=2_592_000;
+/// Templates deleted by id in one call (Business Management API, since December 2025).
+pub const TEMPLATES_DELETED_MAX: usize = 100;
+
+/// Users blocked or unblocked in one call; Meta names no number and throttles large ones, so this is ours.
+pub const BLOCK_USERS_PER_CALL_MAX: usize = 100;
+/// Blocked users asked for per page; ours.
+pub const BLOCKED_USERS_PER_PAGE_MAX: u32 = 1000;
+/// "About" of a business profile (Cloud API, "Business profiles"; so are the next five).
+pub const PROFILE_ABOUT_CHARS_MAX: usize = 139;
+/// Address of a business profile.
+pub const PROFILE_ADDRESS_CHARS_MAX: usize = 256;
+/// Description of a business profile.
+pub const PROFILE_DESCRIPTION_CHARS_MAX: usize = 512;
+/// E-mail address of a business profile.
+pub const PROFILE_EMAIL_CHARS_MAX: usize = 128;
+/// Web sites of a business profile.
+pub const PROFILE_WEBSITES_MAX: usize = 2;
+/// Address of a web site of a business profile.
+pub const PROFILE_WEBSITE_CHARS_MAX: usize = 256;
+/// Address that overrides where callbacks go (Cloud API, "Webhooks", overrides).
+pub const CALLBACK_URL_CHARS_MAX: usize = 200;

@@ -3,24 +3,40 @@
 
 use std::fmt::Write as _;
 
-/// Bold. The text must not begin or end with white space, or the marks stay visible.
+/// Bold. White space at the edges of a line stays outside the marks, for marks beside it are shown as they are; each line is
+/// marked on its own, for marks do not reach over line breaks.
 pub fn bold(text: &str) -> String {
-    format!("*{text}*")
+    marked(text, "*")
 }
 
-/// Italic.
+/// Italic; see [`bold`].
 pub fn italic(text: &str) -> String {
-    format!("_{text}_")
+    marked(text, "_")
 }
 
-/// Struck through.
+/// Struck through; see [`bold`].
 pub fn strike(text: &str) -> String {
-    format!("~{text}~")
+    marked(text, "~")
 }
 
-/// In a type of one width.
+/// In a type of one width; reaches over line breaks.
 pub fn mono(text: &str) -> String {
+    if text.trim().is_empty() {
+        return text.to_owned();
+    }
     format!("```{text}```")
+}
+
+fn marked(text: &str, mark: &str) -> String {
+    let line = |line: &str| {
+        let core = line.trim();
+        if core.is_empty() {
+            return line.to_owned();
+        }
+        let (before, after) = line.split_once(core).unwrap_or(("", ""));
+        format!("{before}{mark}{core}{mark}{after}")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A mark that opens and never closes, so that the user sees the mark itself.
@@ -85,12 +101,104 @@ fn has_open_mark(line: &str, mark: char) -> bool {
     open
 }
 
+/// A link that opens an app and does nothing where the app is not installed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AppLink {
+    /// `whatsapp` or `upi`.
+    pub scheme: &'static str,
+    /// Line of the text, from 1.
+    pub line: usize,
+    /// A link that does the same and falls back to a web page; `None` where there is none. It may hold a phone number and a text.
+    pub universal: Option<String>,
+}
+
+impl std::fmt::Debug for AppLink {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("AppLink")
+            .field("scheme", &self.scheme)
+            .field("line", &self.line)
+            .field("has_universal", &self.universal.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds `whatsapp://` and `upi://` links, whatever their case.
+pub fn app_links(text: &str) -> Vec<AppLink> {
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        // Only ASCII changes its case here, so places in the one line are places in the other.
+        let lower = line.to_ascii_lowercase();
+        let mut places: Vec<(usize, &'static str)> = ["whatsapp", "upi"]
+            .into_iter()
+            .flat_map(|scheme| {
+                let start = format!("{scheme}://");
+                let places: Vec<usize> = lower.match_indices(&start).map(|(at, _)| at).collect();
+                places.into_iter().map(move |at| (at, scheme))
+            })
+            .filter(|(at, _)| !lower[..*at].ends_with(|before: char| before.is_alphanumeric()))
+            .collect();
+        places.sort_unstable();
+        for (at, scheme) in places {
+            let rest = &line[at + scheme.len() + "://".len()..];
+            let link = rest.split(char::is_whitespace).next().unwrap_or_default();
+            // A comma or full stop after a link belongs to the sentence.
+            let link = link.trim_end_matches([',', '.', ';', ':', '!', '?', ')', '*', '_', '~']);
+            found.push(AppLink {
+                scheme,
+                line: index + 1,
+                universal: if scheme == "whatsapp" {
+                    universal_link(link)
+                } else {
+                    None
+                },
+            });
+        }
+    }
+    found
+}
+
+/// The universal link that does what a `whatsapp://` link does, given what follows the scheme.
+fn universal_link(link: &str) -> Option<String> {
+    let (path, query) = link.split_once('?').unwrap_or((link, ""));
+    match path.trim_end_matches('/').to_ascii_lowercase().as_str() {
+        "send" => {
+            let value = |key: &str| {
+                let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                let mut values = pairs.filter(|(name, value)| *name == key && !value.is_empty());
+                values.next().map(|(_, value)| value)
+            };
+            let number: Option<String> = value("phone").and_then(|phone| digits(&phone.replace("%2B", "+")).ok());
+            let mut universal = format!("https://wa.me/{}", number.unwrap_or_default());
+            // Encoded there as it has to be here.
+            if let Some(text) = value("text") {
+                universal.push_str("?text=");
+                universal.push_str(text);
+            }
+            Some(universal)
+        }
+        "r" => Some("https://v.whatsapp.com".to_owned()),
+        _ => None,
+    }
+}
+
 /// Why no link could be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The number has other characters than digits and the usual punctuation, starts with zero, or is too short or long.
     #[error("not an international phone number with its country code")]
     Number,
+    /// The link does not fit a QR code; shorten the text.
+    #[error("too long for a QR code")]
+    TooLong,
+}
+
+/// A `wa.me` link as a QR code, an SVG image of `side_pixels_min` pixels or somewhat more, quiet zone included.
+pub fn wa_me_qr_svg(number: Option<&str>, text: Option<&str>, side_pixels_min: u32) -> Result<String, LinkError> {
+    let link = wa_me(number, text)?;
+    let code = qrcode::QrCode::new(link.as_bytes()).map_err(|_| LinkError::TooLong)?;
+    let mut image = code.render::<qrcode::render::svg::Color<'_>>();
+    Ok(image.min_dimensions(side_pixels_min, side_pixels_min).build())
 }
 
 /// A `wa.me` link that opens a chat with a number: digits only, no plus and no leading zeros, the text percent-encoded.
@@ -142,6 +250,51 @@ mod tests {
         let text = format!("{} {} {}\n{}", bold("a b"), italic("c"), strike("d"), mono("e\n*f"));
         assert_eq!(text, "*a b* _c_ ~d~\n```e\n*f```");
         assert_eq!(marks(&text), []);
+    }
+
+    #[test]
+    fn marks_stand_beside_words_on_every_line() {
+        assert_eq!(bold(" Sale \n\nnow"), " *Sale* \n\n*now*");
+        assert_eq!(italic("  "), "  ");
+        assert_eq!(mono(""), "");
+        assert_eq!(marks(&strike(" a\n b ")), []);
+    }
+
+    #[test]
+    fn links_that_need_an_app_are_found_with_what_to_write_instead() {
+        let links = |text: &str| -> Vec<(&'static str, usize, Option<String>)> {
+            let found = app_links(text).into_iter();
+            found.map(|link| (link.scheme, link.line, link.universal)).collect()
+        };
+        let some = |link: &str| Some(link.to_owned());
+        assert_eq!(
+            links("Write to us:\nWhatsApp://send?phone=+12025550100&text=Hi%20there, or pay: upi://pay?pa=x"),
+            [
+                ("whatsapp", 2, some("https://wa.me/12025550100?text=Hi%20there")),
+                ("upi", 2, None)
+            ]
+        );
+        assert_eq!(
+            links("whatsapp://send?text=Hi"),
+            [("whatsapp", 1, some("https://wa.me/?text=Hi"))]
+        );
+        assert_eq!(links("whatsapp://r"), [("whatsapp", 1, some("https://v.whatsapp.com"))]);
+        assert_eq!(links("whatsapp://chat/"), [("whatsapp", 1, None)]);
+        assert_eq!(links("https://wa.me/12025550100 xupi://pay whatsapp: //send"), []);
+        assert!(!format!("{:?}", app_links("whatsapp://send?phone=12025550100")).contains("2025550100"));
+    }
+
+    #[test]
+    fn a_qr_code_is_an_image_of_its_link_alone() {
+        let svg = wa_me_qr_svg(Some("+1 202 555 0100"), Some("Hi"), 200).unwrap();
+        assert!(svg.contains("<svg") && svg.contains("</svg>"), "{svg}");
+        assert!(!svg.contains("2025550100"));
+        assert_ne!(svg, wa_me_qr_svg(Some("12025550101"), Some("Hi"), 200).unwrap());
+        assert_eq!(wa_me_qr_svg(Some("0100"), None, 200), Err(LinkError::Number));
+        assert_eq!(
+            wa_me_qr_svg(None, Some(&"x".repeat(5_000)), 200),
+            Err(LinkError::TooLong)
+        );
     }
 
     #[test]

@@ -113,3 +113,82 @@ proptest! {
         prop_assert!(!received.is_empty());
     }
 }
+
+/// Anything that could arrive: noise, cut or damaged JSON, other shapes, great depth, great numbers.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let seed_bytes = || serde_json::to_vec(&seed()).expect("the seed is JSON");
+    let placed = |at: usize, text: &str| {
+        // A number too large for a float is no `Value`, so it takes the place of a marker in the text.
+        let mut body = seed();
+        let _ = replace_node(&mut body, at, &json!("\u{1}here"));
+        let body = serde_json::to_string(&body).expect("a value is JSON");
+        body.replace(r#""\u0001here""#, text).into_bytes()
+    };
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..512),
+        (0_usize..4_000).prop_map(move |cut| {
+            let mut body = seed_bytes();
+            body.truncate(cut);
+            body
+        }),
+        prop::collection::vec((any::<usize>(), any::<u8>()), 1..16).prop_map(move |changes| {
+            let mut body = seed_bytes();
+            for (at, byte) in changes {
+                let at = at % body.len();
+                body[at] = byte;
+            }
+            body
+        }),
+        (0_usize..120, any_json()).prop_map(|(at, new)| {
+            let mut body = seed();
+            let _ = replace_node(&mut body, at, &new);
+            serde_json::to_vec(&body).expect("a value is JSON")
+        }),
+        (0_usize..120, 1_usize..50_000, any::<bool>(), any::<bool>()).prop_map(move |(at, depth, lists, closed)| {
+            let (open, close) = if lists { ("[", "]") } else { (r#"{"a":"#, "}") };
+            let inner = if lists { "" } else { "1" };
+            let close = if closed { close.repeat(depth) } else { String::new() };
+            placed(at, &format!("{}{inner}{close}", open.repeat(depth)))
+        }),
+        (
+            0_usize..120,
+            "-?[1-9][0-9]{0,400}(\\.[0-9]{1,400})?([eE][+-]?[0-9]{1,400})?"
+        )
+            .prop_map(move |(at, number)| placed(at, &number)),
+    ]
+}
+
+/// For as many seconds as `ASSENT_FUZZ_SECONDS` says, and one without it. What fails is shown in its smallest form.
+#[test]
+fn whatever_arrives_is_kept_or_is_no_json() {
+    let seconds = std::env::var("ASSENT_FUZZ_SECONDS").map_or(1, |text| text.parse().expect("a number of seconds"));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let config = ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let mut kept = 0_u64;
+    while std::time::Instant::now() < deadline {
+        let result = runner.run(&anything(), |body| {
+            let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(&body).is_ok();
+            match parse(&body) {
+                Ok(received) => {
+                    for one in &received {
+                        let shown = format!("{one:?}");
+                        prop_assert!(!shown.contains("2025550142"), "a number is shown");
+                    }
+                    prop_assert!(is_json);
+                }
+                Err(_) => prop_assert!(!is_json, "JSON was refused"),
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+        kept += 128;
+    }
+    println!("{kept} bodies");
+}

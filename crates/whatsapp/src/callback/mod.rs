@@ -9,6 +9,7 @@
 
 mod account;
 mod inbound;
+mod notice;
 mod number;
 mod preference;
 mod status;
@@ -19,6 +20,7 @@ pub use account::{AccountAlert, AccountReview, AccountUpdate, BusinessCapability
 pub use inbound::{
     InboundContent, InboundMedia, InboundMessage, InteractiveReply, Referral, ReplyContext, SystemNotice,
 };
+pub use notice::{Notice, NoticeField};
 pub use number::{NumberNameUpdate, NumberQualityUpdate};
 pub use preference::{Preference, PreferenceChange, UserIdChange};
 pub use status::{DeliveryStatus, Pricing, StatusUpdate};
@@ -106,6 +108,8 @@ pub enum Update {
     AccountReview(AccountReview),
     /// The two-step PIN.
     Security(SecurityUpdate),
+    /// A field of Meta's list that concerns nothing this system acts on: flows, calls, groups, payments, coexistence, …
+    Notice(Box<Notice>),
     /// Anything else, as Meta wrote it.
     Unrecognised {
         /// The webhook field; empty if the body has another shape altogether.
@@ -135,6 +139,7 @@ impl Update {
             Self::AccountAlert(_) => "account_alert",
             Self::AccountReview(_) => "account_review",
             Self::Security(_) => "security",
+            Self::Notice(_) => "notice",
             Self::Unrecognised { .. } => "unrecognised",
         }
     }
@@ -281,7 +286,13 @@ fn read_change(place: &Place, field: &str, raw: &str, received: &mut Vec<Receive
             });
             match update {
                 Some(update) => received.push(place.holds(update)),
-                None => received.push(unrecognised(&place, field, raw)),
+                None => match Notice::read(field, raw) {
+                    Some(notice) => {
+                        place.phone_number_id.clone_from(&notice.phone_number_id);
+                        received.push(place.holds(Update::Notice(Box::new(notice))));
+                    }
+                    None => received.push(unrecognised(&place, field, raw)),
+                },
             }
         }
     }

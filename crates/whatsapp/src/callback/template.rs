@@ -1,5 +1,7 @@
 //! News of templates (Business Management API webhooks).
 
+use serde_json::Value;
+
 use crate::client::{QualityRating, TemplateCategory, TemplateStatus};
 use crate::json::Fields;
 use crate::timestamp::Timestamp;
@@ -67,8 +69,14 @@ pub struct TemplateCategoryUpdate {
 pub struct TemplateComponentsUpdate {
     /// Which.
     pub template: TemplateRef,
+    /// The text of its header.
+    pub header: Option<String>,
     /// The text of its body.
     pub body: Option<String>,
+    /// The text of its footer.
+    pub footer: Option<String>,
+    /// Its buttons, as Meta describes them.
+    pub buttons: Vec<Value>,
 }
 
 impl TemplateRef {
@@ -132,7 +140,10 @@ impl TemplateComponentsUpdate {
     pub(super) fn from_fields(mut fields: Fields) -> Option<Self> {
         Some(Self {
             template: TemplateRef::take(&mut fields)?,
+            header: fields.filled_text("message_template_title"),
             body: fields.filled_text("message_template_element"),
+            footer: fields.filled_text("message_template_footer"),
+            buttons: fields.list("message_template_buttons"),
         })
     }
 }

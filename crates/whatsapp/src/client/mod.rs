@@ -4,20 +4,28 @@
 //! connections is the number of calls in flight. Redirects are not followed and nothing is retried here, for a silent second
 //! POST would be a second message.
 
+mod block;
 mod config;
 mod number;
+mod profile;
 mod read;
 mod send;
+mod subscription;
 mod template;
+mod template_change;
 mod transport;
 
+pub use block::{BlockFailure, BlockOutcome, BlockedPage, BlockedUser};
 pub use config::{ClientConfig, ClientError};
 pub use number::{
     CodeVerification, NameStatus, NumberInfo, NumberStatus, PlatformType, QualityRating, ThroughputLevel,
 };
+pub use profile::{BusinessProfile, BusinessProfileUpdate};
 pub use send::{AcceptedStatus, MessageRoute, SendAccepted, SendError, UnknownOutcome};
-pub use template::{TemplateCategory, TemplateComponent, TemplateInfo, TemplatePage, TemplateStatus};
-pub use transport::{CallError, NotSentReason};
+pub use subscription::{CallbackOverride, CallbackUrls, SubscribedApp};
+pub use template::{TemplateCategory, TemplateComponent, TemplateInfo, TemplatePage, TemplateQuery, TemplateStatus};
+pub use template_change::{TemplateCreated, TemplateEdit, TemplateSelection};
+pub use transport::{CallError, ChangeError, NotSentReason};
 
 use reqwest::Url;
 
@@ -75,5 +83,7 @@ impl Client {
     }
 }
 
+#[cfg(test)]
+mod management_tests;
 #[cfg(test)]
 mod tests;

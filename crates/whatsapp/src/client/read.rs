@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Client;
-use super::transport::{CallError, send_for_json};
+use super::transport::{CallError, send_for_success};
 use crate::secret::Secret;
 use crate::wamid::Wamid;
 
@@ -43,10 +43,6 @@ impl Client {
             .post(self.url([phone_number_id, "messages"]))
             .bearer_auth(token.expose())
             .json(&receipt);
-        let answer = send_for_json(request).await?;
-        if answer.get("success").and_then(serde_json::Value::as_bool) == Some(true) {
-            return Ok(());
-        }
-        Err(CallError::Unreadable { http_status: 200 })
+        send_for_success(request).await
     }
 }

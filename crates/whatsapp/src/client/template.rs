@@ -106,6 +106,23 @@ pub struct TemplateComponent {
     pub other: Map<String, Value>,
 }
 
+/// Which templates to list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TemplateQuery {
+    /// Those with this in their name.
+    pub name: Option<String>,
+    /// Those in this language.
+    pub language: Option<String>,
+    /// Those in this state.
+    pub status: Option<TemplateStatus>,
+    /// Those of this category.
+    pub category: Option<TemplateCategory>,
+    /// How many at most; at least one and at most [`TEMPLATES_PER_PAGE`].
+    pub limit: Option<usize>,
+    /// [`TemplatePage::next`] of the page before.
+    pub after: Option<String>,
+}
+
 /// A page of a listing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TemplatePage {
@@ -140,14 +157,37 @@ impl Client {
         token: &Secret,
         after: Option<&str>,
     ) -> Result<TemplatePage, CallError> {
-        let mut request = self
+        let query = TemplateQuery {
+            after: after.map(str::to_owned),
+            ..TemplateQuery::default()
+        };
+        self.find_templates(account_id, token, &query).await
+    }
+
+    /// One page of those templates of an account that a query asks for.
+    pub async fn find_templates(
+        &self,
+        account_id: &str,
+        token: &Secret,
+        query: &TemplateQuery,
+    ) -> Result<TemplatePage, CallError> {
+        let limit = query.limit.unwrap_or(TEMPLATES_PER_PAGE).clamp(1, TEMPLATES_PER_PAGE);
+        let status = query.status.as_ref().map(TemplateStatus::as_str);
+        let category = query.category.as_ref().map(TemplateCategory::as_str);
+        let filters = [
+            ("name", query.name.as_deref()),
+            ("language", query.language.as_deref()),
+            ("status", status),
+            ("category", category),
+            ("after", query.after.as_deref()),
+        ];
+        let filters = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let request = self
             .http
             .get(self.url([account_id, "message_templates"]))
-            .query(&[("fields", TEMPLATE_FIELDS), ("limit", &TEMPLATES_PER_PAGE.to_string())])
+            .query(&[("fields", TEMPLATE_FIELDS), ("limit", &limit.to_string())])
+            .query(&filters.collect::<Vec<_>>())
             .bearer_auth(token.expose());
-        if let Some(after) = after {
-            request = request.query(&[("after", after)]);
-        }
         let value = send_for_json(request).await?;
         let mut fields = Fields::from_value(value).ok_or(CallError::Unreadable { http_status: 200 })?;
         if !fields.has("data") {
@@ -172,7 +212,24 @@ impl Client {
     }
 }
 
+impl Client {
+    /// One template by its id.
+    pub async fn template(&self, template_id: &str, token: &Secret) -> Result<TemplateInfo, CallError> {
+        let request = self
+            .http
+            .get(self.url([template_id]))
+            .query(&[("fields", TEMPLATE_FIELDS)])
+            .bearer_auth(token.expose());
+        TemplateInfo::from_value(send_for_json(request).await?).ok_or(CallError::Unreadable { http_status: 200 })
+    }
+}
+
 impl TemplateInfo {
+    /// Reads a template as it stands in a listing; `None` if it is no object.
+    pub fn from_value(value: Value) -> Option<Self> {
+        Fields::from_value(value).map(Self::from_fields)
+    }
+
     fn from_fields(mut fields: Fields) -> Self {
         Self {
             id: fields.filled_text("id"),
@@ -213,6 +270,21 @@ impl TemplateInfo {
 }
 
 impl TemplateComponent {
+    /// The component as Meta listed it.
+    pub fn to_value(&self) -> Value {
+        let mut listed = self.other.clone();
+        let texts = [("type", &self.kind), ("format", &self.format), ("text", &self.text)];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                listed.insert(key.to_owned(), Value::from(text.as_str()));
+            }
+        }
+        if !self.buttons.is_empty() {
+            listed.insert("buttons".to_owned(), Value::from(self.buttons.clone()));
+        }
+        Value::Object(listed)
+    }
+
     fn from_fields(mut fields: Fields) -> Self {
         Self {
             kind: fields.filled_text("type"),

@@ -1,6 +1,6 @@
 //! The four ends of a send, against a server that misbehaves on purpose.
 
-mod server;
+pub(super) mod server;
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::error_table::Scope;
 use crate::message::{Content, OutgoingMessage, Recipient, Text};
 use crate::secret::Secret;
 
-const NUMBER: &str = "318800000000042";
+pub(super) const NUMBER: &str = "318800000000042";
 const ACCEPTED: &str = r#"{"messaging_product":"whatsapp","contacts":[{"input":"+12025550142","wa_id":"12025550142"}],
     "messages":[{"id":"wamid.HBgLMTIwMjU1NTAxNDI=","message_status":"accepted"}]}"#;
 
@@ -25,7 +25,7 @@ fn config(base_url: String) -> ClientConfig {
     }
 }
 
-fn client(server: &Server) -> Client {
+pub(super) fn client(server: &Server) -> Client {
     Client::try_new(&config(server.url())).unwrap()
 }
 
@@ -46,7 +46,7 @@ async fn send_against(reaction: Reaction) -> Result<SendAccepted, SendError> {
     result
 }
 
-fn graph_error(code: i64) -> String {
+pub(super) fn graph_error(code: i64) -> String {
     json!({"error": {"message": "(#…)", "type": "OAuthException", "code": code, "fbtrace_id": "A9x"}}).to_string()
 }
 

@@ -9,6 +9,7 @@ use reqwest::{RequestBuilder, StatusCode};
 
 use crate::graph_error::GraphError;
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::message::Invalid;
 use crate::redact::redacted_debug;
 
 /// Why not one byte of a request left this machine.
@@ -66,6 +67,17 @@ pub enum CallError {
     /// The listing has more pages than any real account.
     #[error("the listing does not end")]
     Endless,
+}
+
+/// Why something Meta keeps was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Meta would refuse it for its shape; nothing was sent.
+    #[error("Meta would refuse this: {0}")]
+    Invalid(#[from] Invalid),
+    /// The call failed. Unless nothing was sent or Meta refused, the change may have been made: ask before repeating it.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// A failed exchange.
@@ -129,12 +141,7 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Failure>
 
 /// Sends a request that may be repeated; anything but a 2xx with a JSON body is an error.
 pub(super) async fn send_for_json(request: RequestBuilder) -> Result<serde_json::Value, CallError> {
-    let answer = exchange(request).await.map_err(|failure| match failure {
-        Failure::NotSent(reason) => CallError::NotSent(reason),
-        Failure::Timeout => CallError::Timeout,
-        Failure::ConnectionLost => CallError::ConnectionLost,
-        Failure::TooLong { http_status } => CallError::Unreadable { http_status },
-    })?;
+    let answer = exchange(request).await?;
     if let Some(error) = GraphError::from_answer(&answer.body) {
         return Err(CallError::Graph(Box::new(error)));
     }
@@ -145,6 +152,26 @@ pub(super) async fn send_for_json(request: RequestBuilder) -> Result<serde_json:
         return Err(unreadable);
     }
     serde_json::from_slice(&answer.body).map_err(|_| unreadable)
+}
+
+/// Sends a request whose answer says no more than that it worked: `{"success": true}`.
+pub(super) async fn send_for_success(request: RequestBuilder) -> Result<(), CallError> {
+    let answer = send_for_json(request).await?;
+    if answer.get("success").and_then(serde_json::Value::as_bool) == Some(true) {
+        return Ok(());
+    }
+    Err(CallError::Unreadable { http_status: 200 })
+}
+
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotSent(reason) => Self::NotSent(reason),
+            Failure::Timeout => Self::Timeout,
+            Failure::ConnectionLost => Self::ConnectionLost,
+            Failure::TooLong { http_status } => Self::Unreadable { http_status },
+        }
+    }
 }
 
 /// The heart of "no blind resend": only an error that provably precedes the first written byte is called not sent.

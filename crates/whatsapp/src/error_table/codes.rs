@@ -60,6 +60,8 @@ pub static CODES: &[ErrorEntry] = &[
     row(408, "the message expired before it was delivered (on-premises)", Recipient, Message, Never, "none; today such a message ends in silence"),
     row(410, "the message expired (on-premises)", Recipient, Message, Never, "none; today such a message ends in silence"),
     row(613, "a custom rate limit was reached", Ours, APP, Safe, "call this endpoint less often"),
+    row(803, "the object does not exist, or the token may not see it", Ours, Token, FixFirst, "correct the id, or grant the permission"),
+    row(2_200, "the callback address did not answer Meta's challenge", Ours, Number, FixFirst, "make the address answer the challenge, then set it again"),
     row(80_007, "too many management calls for the account", Ours, WABA, Safe, "slow management calls down; message throughput is not meant"),
 
     // Recipient, delivery and number throughput.
@@ -188,6 +190,7 @@ pub static CODES: &[ErrorEntry] = &[
     row(200_007, "template statistics are not available", Ours, WABA, FixFirst, "enable them for the account"),
     row(1_752_041, "the onboarding was requested already", Ours, WABA, Ignore, "none"),
     row(2_388_019, "the account has as many templates as it may", Ours, WABA, FixFirst, "delete templates first"),
+    row(2_388_024, "there is a template of this name in this language already", Ours, Template, FixFirst, "edit that one, or choose another name"),
     row(2_388_039, "the template cannot be edited in its state", Ours, Template, FixFirst, "wait for its state to change"),
     row(2_388_040, "a text of the template is too long", Ours, Template, FixFirst, "shorten it"),
     row(2_388_047, "the template's header is not valid", Ours, Template, FixFirst, "correct the header"),
@@ -205,6 +208,7 @@ pub static CODES: &[ErrorEntry] = &[
 pub static RANGES: &[ErrorEntry] = &[
     range(201, 299, "a permission is missing", Ours, Token, Stop, "grant the permission and renew the token"),
     range(131_200, 131_299, "group operation failed", Ours, Message, FixFirst, "see the details"),
+    range(138_000, 138_025, "the call failed", Platform, Message, Later, "see the details"),
     range(147_001, 147_005, "operation on the business username failed", Ours, Number, FixFirst, "see the details"),
     range(2_388_000, 2_388_999, "template or number could not be created or moved", Ours, Template, FixFirst, "see what the error says for people"),
 ];

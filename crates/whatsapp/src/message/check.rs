@@ -42,14 +42,14 @@ impl std::error::Error for Invalid {}
 
 /// Walks a message and remembers where it is.
 #[derive(Default)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     path: String,
     problems: Vec<Problem>,
 }
 
 impl Checker {
     /// Runs `check` one field deeper.
-    pub(super) fn field(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
+    pub(crate) fn field(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
         let outer = self.path.len();
         if outer > 0 {
             self.path.push('.');
@@ -60,14 +60,14 @@ impl Checker {
     }
 
     /// Runs `check` for every member of a list.
-    pub(super) fn each<T>(&mut self, name: &str, items: &[T], mut check: impl FnMut(&mut Self, &T)) {
+    pub(crate) fn each<T>(&mut self, name: &str, items: &[T], mut check: impl FnMut(&mut Self, &T)) {
         for (index, item) in items.iter().enumerate() {
             self.field(&format!("{name}[{index}]"), |checker| check(checker, item));
         }
     }
 
     /// Runs `check` for one member of the list the walk is at.
-    pub(super) fn element(&mut self, index: usize, check: impl FnOnce(&mut Self)) {
+    pub(crate) fn element(&mut self, index: usize, check: impl FnOnce(&mut Self)) {
         let outer = self.path.len();
         write!(self.path, "[{index}]").expect("writing to a String cannot fail");
         check(self);
@@ -75,7 +75,7 @@ impl Checker {
     }
 
     /// Reports a problem with the field the walk is at.
-    pub(super) fn problem(&mut self, found: impl Into<String>, allowed: impl Into<String>) {
+    pub(crate) fn problem(&mut self, found: impl Into<String>, allowed: impl Into<String>) {
         self.problems.push(Problem {
             path: self.path.clone(),
             found: found.into(),
@@ -84,43 +84,43 @@ impl Checker {
     }
 
     /// Reports a problem with a field below the current one.
-    pub(super) fn problem_at(&mut self, name: &str, found: impl Into<String>, allowed: impl Into<String>) {
+    pub(crate) fn problem_at(&mut self, name: &str, found: impl Into<String>, allowed: impl Into<String>) {
         self.field(name, |checker| checker.problem(found, allowed));
     }
 
     /// The text has between `min` and `max` Unicode scalar values and is not blank when `min` asks for any.
-    pub(super) fn length(&mut self, name: &str, text: &str, min: usize, max: usize) {
+    pub(crate) fn length(&mut self, name: &str, text: &str, min: usize, max: usize) {
         self.measured(name, text, text.chars().count(), min, max);
     }
 
     /// A button or row title: counted in UTF-16 units, without spaces at the edges (Meta refuses those).
-    pub(super) fn title(&mut self, name: &str, text: &str, max: usize) {
+    pub(crate) fn title(&mut self, name: &str, text: &str, max: usize) {
         self.measured(name, text, text.encode_utf16().count(), 1, max);
         self.trimmed(name, text);
     }
 
     /// An id we choose: bounded and without spaces at the edges.
-    pub(super) fn id(&mut self, name: &str, text: &str, max: usize) {
+    pub(crate) fn id(&mut self, name: &str, text: &str, max: usize) {
         self.measured(name, text, text.chars().count(), 1, max);
         self.trimmed(name, text);
     }
 
     /// The text says something.
-    pub(super) fn filled(&mut self, name: &str, text: &str) {
+    pub(crate) fn filled(&mut self, name: &str, text: &str) {
         if text.trim().is_empty() {
             self.problem_at(name, "nothing", "a text that is not blank");
         }
     }
 
     /// The list has between `min` and `max` members.
-    pub(super) fn count(&mut self, name: &str, count: usize, min: usize, max: usize) {
+    pub(crate) fn count(&mut self, name: &str, count: usize, min: usize, max: usize) {
         if count < min || count > max {
             self.problem_at(name, format!("{count} entries"), format!("{min} to {max} entries"));
         }
     }
 
     /// No two members have the same key.
-    pub(super) fn distinct<'a>(&mut self, name: &str, keys: impl Iterator<Item = &'a str>) {
+    pub(crate) fn distinct<'a>(&mut self, name: &str, keys: impl Iterator<Item = &'a str>) {
         let mut seen = std::collections::HashSet::new();
         let mut repeated = 0_usize;
         for key in keys {
@@ -132,7 +132,7 @@ impl Checker {
     }
 
     /// An absolute http or https URL, as far as that can be told without asking anybody.
-    pub(super) fn web_url(&mut self, name: &str, url: &str) {
+    pub(crate) fn web_url(&mut self, name: &str, url: &str) {
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         let plausible = host.is_some_and(|host| {
             !host.is_empty()
@@ -148,8 +148,13 @@ impl Checker {
         }
     }
 
+    /// Where the walk is.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// All problems, or none.
-    pub(super) fn finish(self) -> Result<(), Invalid> {
+    pub(crate) fn finish(self) -> Result<(), Invalid> {
         if self.problems.is_empty() {
             Ok(())
         } else {

@@ -2,12 +2,13 @@
 //!
 //! Meta rejects a body with a field it does not know (error 100), so nothing is serialised that was not set.
 
-mod check;
+pub(crate) mod check;
 mod contacts;
 mod content;
 mod interactive;
 mod media;
 mod parameter;
+mod read;
 mod recipient;
 mod template;
 mod wire;
@@ -21,9 +22,11 @@ pub use interactive::{
     Action, Flow, FlowScreen, Header, Interactive, ListRow, ListSection, ProductSection, ReplyButton,
 };
 pub use media::{Audio, CaptionedMedia, Document, Media, MediaSource};
+pub(crate) use parameter::is_name_byte;
 pub use parameter::{Currency, DateTime, FlowAction, Parameter, ParameterValue, Product};
 pub use recipient::Recipient;
 pub use template::{ButtonKind, CarouselCard, Component, Template, WrittenTemplate};
+pub(crate) use template::{check_name, is_language};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

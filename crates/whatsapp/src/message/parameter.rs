@@ -232,6 +232,6 @@ fn check_text(name: &str, text: &str, chars_max: usize, checker: &mut Checker) {
 }
 
 /// What names of templates and of their variables are made of.
-pub(super) fn is_name_byte(byte: u8) -> bool {
+pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
 }

@@ -43,7 +43,12 @@ impl Recipient {
         }
     }
 
-    pub(super) fn check(&self, checker: &mut Checker) {
+    /// The number or id itself.
+    pub(crate) fn id(&self) -> &str {
+        self.wire().1
+    }
+
+    pub(crate) fn check(&self, checker: &mut Checker) {
         match self {
             Self::Phone(number) if !is_e164(number) => checker.problem_at(
                 "to",

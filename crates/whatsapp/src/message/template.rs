@@ -118,7 +118,7 @@ impl Template {
         self
     }
 
-    pub(super) fn check(&self, checker: &mut Checker) {
+    pub(crate) fn check(&self, checker: &mut Checker) {
         check_name(&self.name, checker);
         checker.field("language", |checker| {
             if !is_language(&self.language) {
@@ -380,14 +380,14 @@ fn check_button(kind: ButtonKind, index: u8, parameters: &[Parameter], checker: 
     });
 }
 
-fn check_name(name: &str, checker: &mut Checker) {
+pub(crate) fn check_name(name: &str, checker: &mut Checker) {
     checker.length("name", name, 1, limits::TEMPLATE_NAME_CHARS_MAX);
     if !name.bytes().all(is_name_byte) {
         checker.problem_at("name", "other characters", "lower-case letters, digits and underscores");
     }
 }
 
-fn is_language(code: &str) -> bool {
+pub(crate) fn is_language(code: &str) -> bool {
     let (language, region) = code
         .split_once('_')
         .map_or((code, None), |(language, region)| (language, Some(region)));

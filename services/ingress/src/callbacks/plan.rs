@@ -187,6 +187,11 @@ impl<'a> Plan<'a> {
             Update::BusinessCapability(update) => Ok(changes::capability(self, account()?, &update, at)),
             Update::AccountAlert(update) => Ok(changes::alert(self, account()?, &update, at)),
             Update::AccountReview(update) => Ok(changes::review(self, account()?, &update, at)),
+            Update::Notice(notice) => {
+                let account = place.account.as_ref().or(self.party.first_account.as_ref());
+                let field = notice.field.as_str();
+                Ok(keep::keep(self, account, Some(field), "unrecognised", &notice.raw))
+            }
             Update::Unrecognised { field, raw } => {
                 let account = place.account.as_ref().or(self.party.first_account.as_ref());
                 Ok(keep::keep(self, account, Some(&field), "unrecognised", &raw))

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// What happens after a request was read to its end.
-pub(super) enum Reaction {
+pub(in crate::client) enum Reaction {
     Answer {
         status: u16,
         headers: &'static str,
@@ -23,7 +23,7 @@ pub(super) enum Reaction {
 }
 
 impl Reaction {
-    pub(super) fn answer(status: u16, body: &str) -> Self {
+    pub(in crate::client) fn answer(status: u16, body: &str) -> Self {
         Self::Answer {
             status,
             headers: "",
@@ -33,9 +33,9 @@ impl Reaction {
 }
 
 #[derive(Clone)]
-pub(super) struct Request {
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+pub(in crate::client) struct Request {
+    pub(in crate::client) head: String,
+    pub(in crate::client) body: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-pub(super) struct Server {
+pub(in crate::client) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
@@ -59,7 +59,7 @@ impl Drop for Server {
 
 impl Server {
     /// Serves HTTP with keep-alive; the n-th request, on whichever connection, meets the n-th reaction.
-    pub(super) async fn start(reactions: impl IntoIterator<Item = Reaction>) -> Self {
+    pub(in crate::client) async fn start(reactions: impl IntoIterator<Item = Reaction>) -> Self {
         let shared = Arc::new(Shared {
             reactions: Mutex::new(reactions.into_iter().collect()),
             ..Shared::default()
@@ -73,12 +73,12 @@ impl Server {
     }
 
     /// Closes every connection as soon as it stands.
-    pub(super) async fn start_dropping_at_once() -> Self {
+    pub(in crate::client) async fn start_dropping_at_once() -> Self {
         Self::listen(Arc::default(), |stream| async move { drop(stream) }).await
     }
 
     /// Writes these bytes after the first it reads, then stays silent.
-    pub(super) async fn start_raw(bytes: &'static [u8]) -> Self {
+    pub(in crate::client) async fn start_raw(bytes: &'static [u8]) -> Self {
         Self::listen(Arc::default(), move |mut stream| async move {
             let mut buffer = [0; 4096];
             if stream.read(&mut buffer).await.is_ok() && stream.write_all(bytes).await.is_ok() {
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// A port that was free a moment ago and that nobody listens on.
-    pub(super) async fn url_of_nobody() -> String {
+    pub(in crate::client) async fn url_of_nobody() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     }
@@ -111,16 +111,16 @@ impl Server {
         Self { address, shared, task }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::client) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// The requests read to their end so far.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(in crate::client) fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::client) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 }
