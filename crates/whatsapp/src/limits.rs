@@ -3,6 +3,8 @@
 //! Meta does not say in which unit it counts. Texts are counted here in Unicode scalar values; titles of buttons, rows and
 //! sections in UTF-16 units, which is never more generous.
 
+use std::time::Duration;
+
 /// Body of a text message (Cloud API, "Text messages").
 pub const TEXT_BODY_CHARS_MAX: usize = 4096;
 /// Caption of an image, a video or a document (Cloud API, "Image messages").
@@ -145,3 +147,9 @@ pub const PROFILE_WEBSITES_MAX: usize = 2;
 pub const PROFILE_WEBSITE_CHARS_MAX: usize = 256;
 /// Address that overrides where callbacks go (Cloud API, "Webhooks", overrides).
 pub const CALLBACK_URL_CHARS_MAX: usize = 200;
+/// How long an uploaded file's id can be sent (Cloud API, "Media").
+pub const UPLOADED_MEDIA_LIFETIME: Duration = Duration::from_hours(30 * 24);
+/// How long a received file can be downloaded (Cloud API, "Media"; 30 days before October 2025).
+pub const RECEIVED_MEDIA_LIFETIME: Duration = Duration::from_hours(7 * 24);
+/// How long a file may take to be uploaded or downloaded: 100 MB on a line of 10 Mbit/s take 80 seconds.
+pub const MEDIA_TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);

@@ -6,6 +6,7 @@
 
 mod block;
 mod config;
+mod media;
 mod number;
 mod profile;
 mod read;
@@ -17,6 +18,7 @@ mod transport;
 
 pub use block::{BlockFailure, BlockOutcome, BlockedPage, BlockedUser};
 pub use config::{ClientConfig, ClientError};
+pub use media::{DownloadError, MediaFile, MediaInfo};
 pub use number::{
     CodeVerification, NameStatus, NumberInfo, NumberStatus, PlatformType, QualityRating, ThroughputLevel,
 };

@@ -1,5 +1,6 @@
 //! The four ends of a send, against a server that misbehaves on purpose.
 
+mod media;
 pub(super) mod server;
 
 use std::time::Duration;

@@ -96,6 +96,17 @@ pub(super) enum Failure {
     },
 }
 
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotSent(reason) => Self::NotSent(reason),
+            Failure::Timeout => Self::Timeout,
+            Failure::ConnectionLost => Self::ConnectionLost,
+            Failure::TooLong { http_status } => Self::Unreadable { http_status },
+        }
+    }
+}
+
 /// An answer, whatever it says.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -176,7 +187,7 @@ impl From<Failure> for CallError {
 
 /// The heart of "no blind resend": only an error that provably precedes the first written byte is called not sent.
 /// hyper marks as connect errors name look-up, TCP and TLS, all of them before the request is handed to the connection.
-fn failure_of(error: &reqwest::Error) -> Failure {
+pub(super) fn failure_of(error: &reqwest::Error) -> Failure {
     if error.is_builder() {
         return Failure::NotSent(NotSentReason::BadRequest);
     }
@@ -197,7 +208,7 @@ fn failure_of(error: &reqwest::Error) -> Failure {
     })
 }
 
-fn after_writing(error: &reqwest::Error) -> Failure {
+pub(super) fn after_writing(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::Timeout
     } else {

@@ -4,6 +4,8 @@
 //! once. Meta answers a wrong file only later, by error 131053, when the message is lost.
 
 mod bytes;
+mod document;
+mod hash;
 mod movie;
 mod picture;
 mod sound;
@@ -12,6 +14,8 @@ mod tests;
 
 pub use self::{
     bytes::Broken,
+    document::document_type,
+    hash::ContentHash,
     movie::{AudioCodec, AudioTrack, Movie, VideoCodec, VideoTrack},
     picture::{Colours, Picture, WebP},
     sound::{Sound, SoundFormat},
@@ -50,6 +54,19 @@ pub enum Kind {
     Video,
     /// A file with a name.
     Document,
+}
+
+impl Kind {
+    /// The most bytes that such a file may ever have (Cloud API, "Media"); [`check`] knows exactly.
+    pub const fn bytes_max(self) -> usize {
+        match self {
+            Self::Image => limits::IMAGE_BYTES_MAX,
+            Self::Sticker => limits::ANIMATED_STICKER_BYTES_MAX,
+            Self::Audio | Self::Voice => limits::AUDIO_BYTES_MAX,
+            Self::Video => limits::VIDEO_BYTES_MAX,
+            Self::Document => limits::DOCUMENT_BYTES_MAX,
+        }
+    }
 }
 
 /// Whether a video has to have sound.
