@@ -5,11 +5,13 @@
 
 mod api_key;
 mod directory;
+mod fetch_credential;
 mod file;
 
 pub use api_key::{ApiKey, KeyId};
 pub use assent_domain::values::TenantId;
 pub use directory::{AuthenticationError, Directory, Reload};
+pub use fetch_credential::{FetchCredential, FetchCredentialKind};
 pub use file::{Number, Tenant, Tenants};
 
 use crate::api_error::{ApiError, ErrorCode};

@@ -3,11 +3,13 @@
 use super::{
     Scope, TenantId,
     api_key::{KeyHash, KeyId},
+    fetch_credential::{CREDENTIALS_MAX, FetchCredential},
 };
 use crate::config::{Check, Environment, Loader, Problems, Secret, Validate};
+use assent_domain::values::{InvalidTerm, Label};
 use serde::Deserialize;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,6 +38,9 @@ pub struct Tenant {
     /// Its sending numbers.
     #[serde(default)]
     pub numbers: Vec<Number>,
+    /// Logins at hosts that keep its files, by the names that senders call them.
+    #[serde(default)]
+    pub fetch_credentials: BTreeMap<String, FetchCredential>,
     #[serde(default)]
     pub(super) keys: Vec<KeyEntry>,
 }
@@ -133,6 +138,17 @@ impl Validate for Tenant {
                 count > 0,
                 "a tenant with numbers needs one, or its callbacks are refused",
             );
+        }
+        let credentials = self.fetch_credentials.len();
+        check.ensure(
+            "fetch_credentials",
+            credentials <= CREDENTIALS_MAX,
+            format!("has more than {CREDENTIALS_MAX} credentials"),
+        );
+        for (name, credential) in &self.fetch_credentials {
+            let key = format!("fetch_credentials.{name}");
+            check.ensure(&key, Label::try_new(name).is_ok(), InvalidTerm.to_string());
+            check.section(&key, credential);
         }
         check.items("numbers", &self.numbers);
         check.items("keys", &self.keys);

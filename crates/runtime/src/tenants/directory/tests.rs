@@ -239,6 +239,7 @@ fn the_sample_tenants_file_is_valid() {
         ("ACME_APP_SECRET", "a"),
         ("ACME_APP_SECRET_BEFORE", "b"),
         ("ACME_META_TOKEN", "m"),
+        ("ACME_VAULT_PASSWORD", "v"),
     ]
     .into_iter()
     .collect();
