@@ -11,6 +11,7 @@ mod account;
 mod attempt;
 mod contact;
 mod decision;
+mod media;
 mod number;
 mod provider;
 mod request;
@@ -29,11 +30,12 @@ pub use self::{
         OptedOut, PlatformResumed, PlatformStopSource, PlatformStopped,
     },
     decision::{Authorized, DecisionEvent, Expired, Refused},
+    media::{FileStored, FileUnavailable, MediaEvent, StoredFile},
     number::{NumberEvent, NumberObserved, NumberStatus, QualityRating},
     provider::{
         AccountChange, AccountChanged, CallbackUnrecognised, MessageReceived, NumberChange, NumberChanged,
-        PreferenceChanged, PreferenceValue, Pricing, ProviderEvent, ProviderStatus, StatusReported, TemplateChange,
-        TemplateChanged,
+        PreferenceChanged, PreferenceValue, Pricing, ProviderEvent, ProviderStatus, ReceivedFile, StatusReported,
+        TemplateChange, TemplateChanged,
     },
     request::{CancelRequested, Content, Recipient, RequestEvent, Submitted},
     stream_category::{Service, StreamCategory, UnknownStreamCategory, owner_of},

@@ -251,6 +251,7 @@ fn deferred_because(reason: DeferReason) -> &'static str {
         DeferReason::ProviderThrottled => "Meta asked to slow down",
         DeferReason::Paused => "sending is paused",
         DeferReason::Backoff => "a rejected attempt is repeated after a wait",
+        DeferReason::Media => "a file of it is being fetched and uploaded",
     }
 }
 
@@ -267,7 +268,13 @@ fn given_up(event: &GivenUp) -> String {
         ),
         GaveUpBecause::RetriesExhausted { attempts } => format!("It was given up after {attempts} rejected attempts."),
         GaveUpBecause::Expired => "It was given up: it became too old.".to_owned(),
-        GaveUpBecause::Unsendable { reason } => format!("It was given up: it cannot be sent ({reason})."),
+        GaveUpBecause::Unsendable { reason, problems } if problems.is_empty() => {
+            format!("It was given up: it cannot be sent ({reason}).")
+        }
+        GaveUpBecause::Unsendable { reason, problems } => {
+            let problems = problems.join("; ");
+            format!("It was given up: it cannot be sent ({reason}: {problems}).")
+        }
     }
 }
 

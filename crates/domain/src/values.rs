@@ -31,10 +31,10 @@ pub use self::{
     correlation::{Correlation, InvalidCorrelation},
     fingerprint::{FieldHash, Fingerprint},
     idempotency_key::{IdempotencyKey, InvalidIdempotencyKey},
-    ids::{AttemptId, ContactId, InvalidId, MessageId, NumberId, PhoneNumberId, WabaId},
+    ids::{AttemptId, ContactId, FileId, InvalidId, MessageId, NumberId, PhoneNumberId, WabaId},
     personal::{
-        CallbackBody, InvalidUserId, InvalidWaId, ProfileName, ProofText, TemplateComponents, TextBody, UserId, WaId,
-        Wamid,
+        CallbackBody, FileDescription, InvalidUserId, InvalidWaId, ProfileName, ProofText, TemplateComponents,
+        TextBody, UserId, WaId, Wamid,
     },
     phone_number::{InvalidPhoneNumber, PhoneNumber},
     template_ref::{InvalidLanguageCode, InvalidTemplateName, LanguageCode, TemplateName, TemplateRef},

@@ -308,6 +308,14 @@ impl EventStore {
         }
     }
 
+    /// The directory of a store in SQLite, for what has to last and is no event: a file of its own beside the log.
+    pub fn sqlite_dir(&self) -> Option<&std::path::Path> {
+        match &self.inner.adapter {
+            Adapter::Postgres(_) => None,
+            Adapter::Sqlite(sqlite) => Some(sqlite.dir()),
+        }
+    }
+
     /// Writes events, all or none, and returns once they are durable.
     ///
     /// Dropping the future leaves the outcome open: the append may be written. Whoever must know spawns it.

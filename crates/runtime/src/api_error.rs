@@ -50,6 +50,12 @@ pub enum ErrorCode {
     ContactUnknown,
     /// The contact is not suppressed.
     SuppressionUnknown,
+    /// The tenant has no such file, or it was erased.
+    FileUnknown,
+    /// The file is not fetched yet.
+    FileNotFetched,
+    /// The file could not be fetched.
+    FileUnavailable,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
     /// A gate refused the message.
@@ -78,7 +84,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidRequest,
         Self::BodyTooLarge,
         Self::ApiKeyMissing,
@@ -90,6 +96,9 @@ impl ErrorCode {
         Self::NumberUnknown,
         Self::ContactUnknown,
         Self::SuppressionUnknown,
+        Self::FileUnknown,
+        Self::FileNotFetched,
+        Self::FileUnavailable,
         Self::IdempotencyKeyReused,
         Self::MessageRefused,
         Self::ConsentWithdrawn,
@@ -178,6 +187,21 @@ impl ErrorCode {
                 404,
                 Never,
                 "the contact is not suppressed",
+            ),
+            Self::FileUnknown => ("FILE_UNKNOWN", Code::NotFound, 404, Never, "there is no such file"),
+            Self::FileNotFetched => (
+                "FILE_NOT_FETCHED",
+                Code::Unavailable,
+                503,
+                Later,
+                "the file is still being fetched",
+            ),
+            Self::FileUnavailable => (
+                "FILE_UNAVAILABLE",
+                Code::FailedPrecondition,
+                410,
+                Never,
+                "the file could not be fetched",
             ),
             Self::IdempotencyKeyReused => (
                 "IDEMPOTENCY_KEY_REUSED",

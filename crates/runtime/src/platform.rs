@@ -7,7 +7,7 @@ use crate::{
     telemetry,
     tenants::{Directory, Tenant},
 };
-use assent_domain::values::{Alias, AttemptId, ContactId, Correlation, IdempotencyKey, MessageId, WamidHash};
+use assent_domain::values::{Alias, AttemptId, ContactId, Correlation, FileId, IdempotencyKey, MessageId, WamidHash};
 use assent_event_store::{
     AliasHasher, ConnectError, Database, EventStore, Feeds, JetStream, JetStreamConfig, KeyPolicy, KeyRing, MasterKey,
     MasterKeys, Poker, ReadError, Relay, ShardId, Source, StoreConfig,
@@ -250,6 +250,12 @@ impl Platform {
     /// The look-up hash of one of Meta's message ids.
     pub fn wamid_hash(&self, wamid: &str) -> WamidHash {
         WamidHash(self.hasher.keyed_hash("wamid", &[wamid.as_bytes()]))
+    }
+
+    /// Our id of a file that was sent to a tenant. The same file reported twice has one id.
+    pub fn file_id(&self, tenant: &str, provider_id: &str) -> FileId {
+        let parts = [tenant.as_bytes(), provider_id.as_bytes()];
+        FileId::new(self.hasher.stream_key("file", &parts))
     }
 
     /// What goes to Meta with an attempt and comes back in its statuses, within the present trace.

@@ -4,7 +4,7 @@
 use crate::{log, platform::Platform};
 use assent_domain::{
     events::StreamCategory,
-    values::{ContactId, MessageId, PhoneNumberId, TemplateRef, WabaId, WamidHash},
+    values::{ContactId, FileId, MessageId, PhoneNumberId, TemplateRef, WabaId, WamidHash},
 };
 use assent_event_store::StreamId;
 use assent_sealed::AliasHash;
@@ -21,6 +21,8 @@ pub enum Subject<'a> {
     Contact(ContactId),
     /// A person as Meta names them: what they wrote and chose. The service that takes callbacks knows no contacts.
     Person(AliasHash),
+    /// A file that a person sent.
+    File(FileId),
     /// A number of a tenant's.
     Number(&'a PhoneNumberId),
     /// A template of an account's.
@@ -36,6 +38,7 @@ impl Platform {
         match subject {
             Subject::Message(message) => message.uuid(),
             Subject::Contact(contact) => contact.uuid(),
+            Subject::File(file) => file.uuid(),
             Subject::Wamid(wamid) => derive("wamid", &[&wamid.0]),
             Subject::Person(alias) => derive("person", &[&alias.0]),
             Subject::Number(number) => derive("number", &[number.as_str().as_bytes()]),
@@ -69,6 +72,10 @@ pub mod purpose {
     pub const ANSWERED_ADDRESS: &str = "attempt.address";
     /// What a person wrote, by the content key of the first alias they are named by.
     pub const INBOUND: &str = "provider.inbound";
+    /// What is said of a file that a person sent, by the same key.
+    pub const FILE: &str = "provider.file";
+    /// What a stored file is, by the same key.
+    pub const STORED_FILE: &str = "media.file";
     /// The name a person shows, by the identity key of the same alias.
     pub const PROFILE_NAME: &str = "provider.profile_name";
     /// A callback nobody could read, by a content key of the account it names.

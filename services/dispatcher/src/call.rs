@@ -5,10 +5,11 @@ use crate::{
     limits, metrics,
     outcome::{self, Learned},
     record::{RecordFailed, Recording},
+    uploads::Used,
 };
 use assent_domain::{
     attempt::AttemptCommand,
-    events::{Accepted, AcceptedAs, LearnedFrom, RetryClass},
+    events::{Accepted, AcceptedAs, DeferReason, LearnedFrom, RetryClass},
     values::{Alias, AttemptId, PhoneNumberId, TenantId, Timestamp, UserId, WaId, Wamid},
 };
 use assent_event_store::DataKey;
@@ -39,6 +40,10 @@ pub(crate) struct Call {
     pub(crate) sender: PhoneNumberId,
     pub(crate) token: Secret,
     pub(crate) body: OutgoingMessage,
+    /// The uploaded files that it names.
+    pub(crate) used: Vec<Used>,
+    /// When the message was authorized.
+    pub(crate) authorized_at: Timestamp,
     /// Whom it was addressed to.
     pub(crate) alias: AliasHash,
     /// The content key of that alias; absent: it is gone.
@@ -66,6 +71,7 @@ impl Call {
         let Slot { call, flight } = slot;
         let learned = self.make(dispatcher).await;
         drop(call);
+        let learned = self.without_lost_files(dispatcher, learned).await;
         self.record(dispatcher, &learned).await;
         drop(flight);
     }
@@ -101,6 +107,32 @@ impl Call {
         let learned = Learned::of(result);
         metrics::called(learned.as_str(), begun.elapsed());
         learned
+    }
+
+    /// A refusal of a file that was uploaded before the message was authorized may only mean that Meta no longer has the
+    /// file. Then the message is tried again, once: by then the file is uploaded anew. Safe, for it was refused.
+    async fn without_lost_files(&self, dispatcher: &Dispatcher, learned: Learned) -> Learned {
+        let Learned::Rejected { error, .. } = &learned else {
+            return learned;
+        };
+        let error = *error;
+        if !outcome::MAY_BE_LOST_FILE.contains(&error.code) {
+            return learned;
+        }
+        let mut forgotten = false;
+        for used in self.used.iter().filter(|used| used.uploaded_at < self.authorized_at) {
+            forgotten |= dispatcher.uploads.refused(dispatcher, &self.sender, used).await;
+        }
+        if !forgotten {
+            return learned;
+        }
+        metrics::upload("lost");
+        Learned::Rejected {
+            error,
+            retry: RetryClass::Safe,
+            reason: DeferReason::Media,
+            wait: None,
+        }
     }
 
     /// Records what was learned, however long the database takes: it must not be lost.

@@ -416,6 +416,7 @@ pub(crate) fn is_cancel_requested(events: &[RecordedEvent]) -> bool {
 pub(crate) fn unsendable(reason: &str) -> GaveUpBecause {
     GaveUpBecause::Unsendable {
         reason: Term::from_provider(reason),
+        problems: Vec::new(),
     }
 }
 

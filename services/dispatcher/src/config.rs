@@ -3,6 +3,7 @@
 use crate::limits;
 use assent_runtime::config::{Check, Validate};
 use assent_whatsapp::client::ClientConfig;
+use ipnet::IpNet;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -24,6 +25,31 @@ pub struct Config {
     pub attempts_max: u32,
     /// How often progress is written down, in milliseconds: the most that is looked at again after a crash.
     pub checkpoint_ms: u64,
+    /// Files that are sent by a link.
+    pub media: MediaConfig,
+}
+
+/// Files that are sent by a link.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct MediaConfig {
+    /// Whether every link is fetched, checked and uploaded by us; else only those that name a credential, and Meta fetches
+    /// the others.
+    pub upload_links: bool,
+    /// The longest that a fetch may take in all, in milliseconds.
+    pub fetch_timeout_ms: u64,
+    /// Whether `http` links are fetched too. Whoever stands in between then chooses what is sent.
+    pub allow_http: bool,
+    /// Networks that links may lead to although they are not public, such as `10.1.0.0/24`.
+    pub allow_networks: Vec<IpNet>,
+    /// How long a link is taken to lead to the same contents, in milliseconds.
+    pub link_fresh_ms: u64,
+    /// How long a link that cannot be sent is not tried again, in milliseconds.
+    pub bad_link_ms: u64,
+    /// How old Meta's id of a file must be for its refusal to mean that Meta no longer has it, in milliseconds.
+    pub upload_trusted_ms: u64,
+    /// Whether videos without sound are refused: some phones were reported not to play them.
+    pub audio_track_required: bool,
 }
 
 /// Where and how Meta is called.
@@ -50,6 +76,22 @@ impl Default for Config {
             retry_longest_ms: 300_000,
             attempts_max: 12,
             checkpoint_ms: 500,
+            media: MediaConfig::default(),
+        }
+    }
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self {
+            upload_links: false,
+            fetch_timeout_ms: 10_000,
+            allow_http: false,
+            allow_networks: Vec::new(),
+            link_fresh_ms: 600_000,
+            bad_link_ms: 300_000,
+            upload_trusted_ms: 600_000,
+            audio_track_required: false,
         }
     }
 }
@@ -103,6 +145,16 @@ impl Validate for Config {
         );
         check.range("attempts_max", self.attempts_max, 1, 1_000);
         check.range("checkpoint_ms", self.checkpoint_ms, 1, 60_000);
+        check.section("media", &self.media);
+    }
+}
+
+impl Validate for MediaConfig {
+    fn validate(&self, check: &mut Check) {
+        check.range("fetch_timeout_ms", self.fetch_timeout_ms, 10, 60_000);
+        check.range("link_fresh_ms", self.link_fresh_ms, 1, 86_400_000);
+        check.range("bad_link_ms", self.bad_link_ms, 1, 86_400_000);
+        check.range("upload_trusted_ms", self.upload_trusted_ms, 0, 86_400_000);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What all parts of the dispatcher share.
 
-use crate::{config::Config, limits};
+use crate::{config::Config, limits, uploads::Uploads};
 use assent_domain::values::{Actor, MessageId, Term};
 use assent_runtime::{admin::Condition, platform::Platform, shutdown::Shutdown};
-use assent_whatsapp::client::{Client, ClientError};
+use assent_whatsapp::client::Client;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -18,6 +18,7 @@ pub(crate) struct Dispatcher {
     pub(crate) platform: Platform,
     pub(crate) config: Config,
     pub(crate) client: Client,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) actor: Actor,
     pub(crate) shutdown: Shutdown,
     /// One permit for each call that may be made at a time.
@@ -44,10 +45,11 @@ impl Dispatcher {
         platform: Platform,
         condition: Condition,
         shutdown: Shutdown,
-    ) -> Result<Self, ClientError> {
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             platform,
             client: Client::try_new(&config.client())?,
+            uploads: Arc::new(Uploads::try_new(&config.media)?),
             actor: Actor::Service(Term::try_new("dispatcher").expect("a short word")),
             shutdown,
             slots: Arc::new(Semaphore::new(config.calls_max)),

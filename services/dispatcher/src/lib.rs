@@ -33,6 +33,7 @@ mod check;
 mod config;
 mod decisions;
 mod dispatcher;
+mod inbound;
 pub mod limits;
 mod metrics;
 mod open_set;
@@ -41,12 +42,14 @@ mod progress;
 mod record;
 mod send;
 mod settle;
+mod uploads;
 mod watch;
 
-pub use config::{Config, MetaConfig};
+pub use config::{Config, MediaConfig, MetaConfig};
 
 use crate::dispatcher::Dispatcher;
 use anyhow::Context as _;
+use assent_proto::v1::media_service_server::MediaServiceServer;
 use assent_runtime::{
     host::Host,
     supervise::{Backoff, Restart},
@@ -61,11 +64,18 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
     open_set::prepare(&host.platform.store)
         .await
         .context("the dispatcher's read model cannot be made")?;
+    let files = inbound::prepare(&host.platform.store)
+        .await
+        .context("the tables for files that people send cannot be made")?;
+    uploads::prepare(&host.platform.store)
+        .await
+        .context("the tables for linked files cannot be made")?;
     let condition = host.readiness.condition("dispatcher");
     let shutdown = host.supervisor.shutdown().clone();
     let dispatcher = Dispatcher::new(config, host.platform.clone(), condition, shutdown)
-        .context("the client for calls to Meta cannot be made")?;
+        .context("the clients for calls cannot be made")?;
     let dispatcher = Arc::new(dispatcher);
+    let fetching = inbound::Fetching::new(Arc::clone(&dispatcher), files.clone());
     for shard in host.platform.store.shards() {
         let restart = Restart::After(Backoff::default());
         let decisions = Arc::clone(&dispatcher);
@@ -76,7 +86,13 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
         host.supervisor.spawn("dispatcher-callbacks", restart, move || {
             watch::run(Arc::clone(&watch), shard)
         });
+        let fetching = fetching.clone();
+        host.supervisor.spawn("dispatcher-files", restart, move || {
+            inbound::run(fetching.clone(), shard)
+        });
     }
+    let media = inbound::MediaApi::new(host.platform.clone(), files);
+    host.add_service(MediaServiceServer::new(media).max_decoding_message_size(limits::REQUEST_BYTES_MAX));
     dispatcher.available();
     Ok(())
 }

@@ -29,3 +29,63 @@ pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 /// Outcomes that may wait to be recorded, for each slot.
 pub const FLIGHTS_PER_SLOT: usize = 4;
+
+/// Largest request to our gRPC services, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Files of one shard that are fetched at a time.
+pub const FILES_AT_ONCE: usize = 4;
+
+/// Mebibytes of files of one shard that are in memory at a time; more than the largest file.
+pub const FILE_MEBIBYTES_AT_ONCE: u32 = 128;
+
+/// Bytes of a file that are sealed, stored and answered as one piece.
+pub const FILE_PIECE_BYTES: usize = 256 * 1024;
+
+/// How often a file is downloaded whose hash is not the one that Meta gave.
+pub const FILE_HASH_TRIES_MAX: u32 = 3;
+
+/// How often the files to be fetched are looked at when nothing calls for it.
+pub const FILES_LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How often the bytes of files that were erased are looked for.
+pub const FILE_SWEEP_EVERY: Duration = Duration::from_mins(10);
+
+/// Keys that are looked at in one go for that.
+pub const FILE_KEYS_PAGE: usize = 1_000;
+
+/// Files that are read by callers at a time.
+pub const FILE_READERS_MAX: usize = 64;
+
+/// How long a statement waits for another that writes files, in SQLite.
+pub const FILE_STORE_BUSY: Duration = Duration::from_secs(10);
+
+/// Connections to the files in SQLite.
+pub const FILE_STORE_CONNECTIONS: u32 = 4;
+
+/// Linked files that are fetched or uploaded at a time.
+pub const UPLOADS_AT_ONCE: usize = 8;
+
+/// Mebibytes of linked files in memory at a time; more than the largest file.
+pub const UPLOAD_MEBIBYTES_AT_ONCE: u32 = 128;
+
+/// Links and uploads that are remembered without asking the database.
+pub const UPLOADS_REMEMBERED_MAX: usize = 20_000;
+
+/// How long Meta's id of an uploaded file is used: a few days less than Meta keeps it.
+pub const UPLOAD_USED_FOR: Duration = Duration::from_hours(25 * 24);
+
+/// The longest that fetching, checking and uploading a file can take, waiting for its turn included.
+pub const UPLOAD_TASK_MAX: Duration = Duration::from_mins(30);
+
+/// How often a link is fetched that does not work for a reason that may pass, and how much longer each pause is.
+pub const FETCH_TRIES_MAX: u32 = 3;
+
+/// The first pause between two such tries.
+pub const FETCH_PAUSE: Duration = Duration::from_secs(2);
+
+/// How soon a message is looked at again whose file is being fetched; later every [`RECHECK`].
+pub const MEDIA_FIRST_LOOK: Duration = Duration::from_millis(200);
+
+/// Problems of one file that are recorded.
+pub const FILE_PROBLEMS_MAX: usize = 10;

@@ -53,3 +53,23 @@ pub(crate) fn slice(messages: usize) {
 pub(crate) fn open(shard: u16, messages: usize) {
     gauge!("assent_dispatcher_open_messages", "shard" => shard.to_string()).set(messages as f64);
 }
+
+/// Something was found out about a file that a person sent. `reason` is one of a closed set.
+pub(crate) fn file(outcome: &'static str, reason: &'static str) {
+    counter!("assent_dispatcher_files_total", "outcome" => outcome, "reason" => reason).increment(1);
+}
+
+/// Stored files were removed because their key was gone.
+pub(crate) fn files_removed(files: u64) {
+    counter!("assent_dispatcher_files_removed_total").increment(files);
+}
+
+/// A linked file was looked for. `outcome` is one of a closed set.
+pub(crate) fn upload(outcome: &'static str) {
+    counter!("assent_dispatcher_uploads_total", "outcome" => outcome).increment(1);
+}
+
+/// A link was not fetched. `reason` is one of a closed set.
+pub(crate) fn fetch_failed(reason: &'static str) {
+    counter!("assent_dispatcher_fetch_failures_total", "reason" => reason).increment(1);
+}

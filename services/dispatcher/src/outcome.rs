@@ -13,6 +13,10 @@ use assent_whatsapp::{
 };
 use std::time::Duration;
 
+/// Codes by which Meta refuses a message whose file it does not have: a wrong parameter, a wrong value, unusable media. It has
+/// none for that alone (Cloud API, "Error codes").
+pub(crate) const MAY_BE_LOST_FILE: [i64; 3] = [100, 131_009, 131_053];
+
 /// What came of a call.
 #[derive(Debug)]
 pub(crate) enum Learned {

@@ -6,12 +6,13 @@ use crate::{
     dispatcher::{Dispatcher, Pause, Slot},
     limits, metrics, outcome,
     record::{RecordFailed, Recording},
+    uploads::{self, Prepared, Unfit},
 };
 use assent_domain::{
     Decider as _,
-    attempt::{AttemptCommand, AttemptDecider},
-    events::{AttemptEvent, CancelReason, Content, GaveUpBecause, StreamCategory, Submitted},
-    values::{Alias, AttemptId, MessageId, TemplateComponents, TextBody, Timestamp},
+    attempt::{AttemptCommand, AttemptDecider, Attempts},
+    events::{AttemptEvent, CancelReason, Content, DeferReason, GaveUpBecause, StreamCategory, Submitted},
+    values::{Alias, AttemptId, MessageId, TemplateComponents, Term, TextBody, Timestamp},
 };
 use assent_event_store::{Append, AppendError, KeyError, LoadedKeys, ShardId};
 use assent_runtime::{
@@ -188,10 +189,22 @@ impl Dispatcher {
         let token = tenants
             .by_phone_number_id(submitted.sender.as_str())
             .and_then(|(tenant, _)| tenant.access_token_for(submitted.sender.as_str()));
-        let (body, token) = match (open(&submitted, keys), token) {
+        let (mut body, token) = match (open(&submitted, keys), token) {
             (Ok(body), Some(token)) => (body, Secret::new(token.expose())),
             (unreadable, _) => {
                 let commands = vec![stop(unreadable.as_ref().err(), log::now())];
+                return (self.conclude(shard, candidate, facts, commands).await, Some(slot));
+            }
+        };
+        let tenant = &candidate.origin.tenant;
+        let used = match uploads::prepare_message(self, tenant, &submitted.sender, &token, &mut body) {
+            Prepared::Ready(used) => used,
+            Prepared::Waits => {
+                let commands = wait_for_media(&facts.attempts, log::now());
+                return (self.conclude(shard, candidate, facts, commands).await, Some(slot));
+            }
+            Prepared::Unfit(unfit) => {
+                let commands = vec![give_up(unfit_media(unfit), log::now())];
                 return (self.conclude(shard, candidate, facts, commands).await, Some(slot));
             }
         };
@@ -238,6 +251,8 @@ impl Dispatcher {
                     sender: submitted.sender,
                     token,
                     body,
+                    used,
+                    authorized_at: candidate.authorized.checked_at,
                     alias: submitted.recipient.alias,
                     key: keys.key(submitted.recipient.address.key).cloned(),
                     span,
@@ -338,6 +353,30 @@ fn stop(unreadable: Option<&Unreadable>, at: Timestamp) -> AttemptCommand {
         None => unsendable("no_access_token"),
     };
     give_up(because, at)
+}
+
+/// What is to be recorded while a file is fetched: once that the message waits for it. Whoever watches looks again.
+fn wait_for_media(attempts: &Attempts, at: Timestamp) -> Vec<AttemptCommand> {
+    let deferred = match attempts {
+        Attempts::Deferred { reason, .. } => Some(*reason),
+        Attempts::Underway(underway) => underway.deferred().map(|(reason, _)| reason),
+        Attempts::NotStarted | Attempts::Cancelled { .. } | Attempts::Abandoned => None,
+    };
+    if deferred == Some(DeferReason::Media) {
+        return Vec::new();
+    }
+    vec![AttemptCommand::Defer {
+        reason: DeferReason::Media,
+        until: at + limits::MEDIA_FIRST_LOOK,
+        at,
+    }]
+}
+
+fn unfit_media(unfit: Unfit) -> GaveUpBecause {
+    GaveUpBecause::Unsendable {
+        reason: Term::from_provider(&unfit.reason),
+        problems: unfit.problems,
+    }
 }
 
 fn give_up(because: GaveUpBecause, at: Timestamp) -> AttemptCommand {

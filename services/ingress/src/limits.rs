@@ -31,6 +31,9 @@ pub const CALLBACK_BYTES_MAX: usize = assent_whatsapp::limits::CALLBACK_BODY_BYT
 /// Largest part of a body that is kept in one event, in bytes of JSON before it is sealed: base64 adds a third, and an
 /// event has at most 256 KiB.
 pub const PART_BYTES_MAX: usize = 150 * 1024;
+
+/// Longest name, media type or id of a file that a person sent, in characters; of names and types the rest is cut off.
+pub const FILE_TEXT_CHARS_MAX: usize = 255;
 /// Events of one callback that go into one append; more go in several. Below the log's own limits.
 pub const APPEND_EVENTS_MAX: usize = 1_000;
 /// Bytes of one callback's events that go into one append. Below the log's own limit of 8 MiB.

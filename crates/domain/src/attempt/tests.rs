@@ -243,6 +243,7 @@ fn a_message_that_cannot_be_sent_is_abandoned_before_it_was_tried() {
     let give_up = AttemptCommand::GiveUp {
         because: GaveUpBecause::Unsendable {
             reason: term("token_missing"),
+            problems: Vec::new(),
         },
         at: at(3),
     };

@@ -152,6 +152,8 @@ pub enum DeferReason {
     Paused,
     /// Waiting before a safe retry.
     Backoff,
+    /// A file of it is being fetched and uploaded.
+    Media,
 }
 
 impl DeferReason {
@@ -164,6 +166,7 @@ impl DeferReason {
             Self::ProviderThrottled => "provider_throttled",
             Self::Paused => "paused",
             Self::Backoff => "backoff",
+            Self::Media => "media",
         }
     }
 }
@@ -245,6 +248,9 @@ pub enum GaveUpBecause {
     Unsendable {
         /// The reason as a machine word.
         reason: Term,
+        /// What is wrong in particular: where, what is there, what would be allowed. Counts and kinds, nothing personal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        problems: Vec<String>,
     },
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ProviderError;
 use crate::values::{
-    AliasRef, AttemptId, CallbackBody, Category, MessageId, PhoneNumberId, ProfileName, TemplateRef, Term, TextBody,
-    Timestamp, WabaId, Wamid, WamidHash,
+    AliasRef, AttemptId, CallbackBody, Category, FileDescription, FileId, MessageId, PhoneNumberId, ProfileName,
+    TemplateRef, Term, TextBody, Timestamp, WabaId, Wamid, WamidHash,
 };
 
 super::event_catalogue! {
@@ -159,6 +159,9 @@ pub struct MessageReceived {
     /// The payload of the button that was tapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Sealed<TextBody>>,
+    /// The file that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ReceivedFile>,
     /// The message it replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<WamidHash>,
@@ -168,6 +171,15 @@ pub struct MessageReceived {
     pub provider_at: Timestamp,
     /// When the callback arrived.
     pub received_at: Timestamp,
+}
+
+/// A file that came with a message. Meta keeps it for seven days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedFile {
+    /// Our id of it; the same whenever Meta reports the file again.
+    pub id: FileId,
+    /// What is said of it.
+    pub description: Sealed<FileDescription>,
 }
 
 /// What a person chose in WhatsApp's own control.

@@ -21,6 +21,7 @@ fn tables() -> Vec<(StreamCategory, &'static [(&'static str, u16)])> {
         table::<ContactEvent>(),
         table::<DecisionEvent>(),
         table::<AttemptEvent>(),
+        table::<MediaEvent>(),
         table::<NumberEvent>(),
         table::<TemplateEvent>(),
         table::<AccountEvent>(),
@@ -76,7 +77,7 @@ fn wire_names_never_change() {
         contact.merged contact.merged_into contact.erased \
         decision.authorized decision.refused decision.expired \
         attempt.started attempt.accepted attempt.rejected attempt.deferred attempt.outcome_unknown attempt.given_up \
-        attempt.cancelled number.observed template.observed account.observed \
+        attempt.cancelled media.stored media.unavailable number.observed template.observed account.observed \
         suppression.suspected_blocked suppression.undeliverable suppression.lifted";
     assert_eq!(names, promised.split_whitespace().collect::<Vec<_>>());
 }
@@ -108,6 +109,22 @@ fn events_come_back_from_json_as_they_went_in() {
             caught_up_to: 77,
         },
         given_up_at: at(3),
+    });
+    survives::<MediaEvent>(Box::new(FileStored {
+        number: crate::testing::sender(),
+        kind: crate::testing::term("image"),
+        size_bytes: 48_213,
+        file: sealed(),
+        received_at: at(1),
+        stored_at: at(2),
+    }));
+    survives::<MediaEvent>(FileUnavailable {
+        number: crate::testing::sender(),
+        kind: crate::testing::term("image"),
+        reason: crate::testing::term("hash_mismatch"),
+        tries: 3,
+        received_at: at(1),
+        given_up_at: at(2),
     });
     for word in ["sent", "delivered", "read", "played", "failed", "something_new"] {
         survives::<ProviderEvent>(Box::new(crate::testing::status(word, 9)));

@@ -75,6 +75,10 @@ uuid_id! {
     AttemptId
 }
 uuid_id! {
+    /// One file that a person sent us. Key of its `media` stream.
+    FileId
+}
+uuid_id! {
     /// One of our numbers, as the key of its `number` stream. Meta's own name for it is [`PhoneNumberId`].
     NumberId
 }

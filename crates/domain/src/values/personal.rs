@@ -25,6 +25,7 @@ redacted_debug!(
     ProofText,
     ProfileName,
     TemplateComponents,
+    FileDescription,
     CallbackBody
 );
 
@@ -106,6 +107,22 @@ pub struct ProfileName(pub String);
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TemplateComponents(pub serde_json::Value);
+
+/// What is said of a file that a person sent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDescription {
+    /// Meta's id of it, by which it is fetched.
+    pub provider_id: String,
+    /// Its media type, as Meta says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The SHA-256 of its bytes, as Meta writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The name that the person's device gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
 
 /// A callback, or a part of one, that nobody could read: kept whole.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

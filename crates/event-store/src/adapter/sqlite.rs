@@ -120,6 +120,11 @@ impl Sqlite {
         Ok(connection)
     }
 
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.writer_options.get_filename().parent().unwrap_or(Path::new(""))
+    }
+
     /// The connection that writes the log and the keys; this process has one. A transaction begun on it as `immediate`
     /// holds the write locks of both files.
     pub(crate) async fn writer(&self) -> Result<Writer<'_>, sqlx::Error> {
@@ -127,13 +132,7 @@ impl Sqlite {
         let connection = if let Some(connection) = slot.take() {
             connection
         } else {
-            let dir = self
-                .writer_options
-                .get_filename()
-                .parent()
-                .map(Path::to_owned)
-                .unwrap_or_default();
-            self.open_writer(&dir).await?
+            self.open_writer(self.dir()).await?
         };
         Ok(Writer { slot, connection })
     }

@@ -48,6 +48,20 @@ impl DataKey {
         Ok(Sealed::from_parts(self.id, ciphertext))
     }
 
+    /// Encrypts bytes that are too many for an event, such as a part of a file; see [`DataKey::seal`] for `context`.
+    pub fn seal_bytes(&self, bytes: &[u8], context: &str) -> Vec<u8> {
+        seal_bytes(&self.secret, &self.bound_to(context), bytes.to_vec())
+    }
+
+    /// Decrypts what [`DataKey::seal_bytes`] made.
+    pub fn open_bytes(&self, sealed: &[u8], context: &str) -> Result<Vec<u8>, KeyError> {
+        let bytes = open_bytes(&self.secret, &self.bound_to(context), sealed);
+        bytes.map(|bytes| bytes.to_vec()).ok_or_else(|| KeyError::Tampered {
+            key: self.id,
+            context: context.to_owned(),
+        })
+    }
+
     pub(crate) fn open<T: DeserializeOwned>(&self, sealed: &Sealed<T>, context: &str) -> Result<T, KeyError> {
         let text = open_bytes(&self.secret, &self.bound_to(context), &sealed.ciphertext).ok_or_else(|| {
             KeyError::Tampered {
@@ -108,6 +122,21 @@ mod tests {
 
     fn key(id: u128) -> DataKey {
         DataKey::new(KeyId(Uuid::from_u128(id)), None, secret::random())
+    }
+
+    #[test]
+    fn bytes_open_with_their_key_as_what_they_were_sealed() {
+        let (key, other) = (key(1), key(2));
+        let sealed = key.seal_bytes(b"half a picture", "file.1:0/2");
+        assert_eq!(key.open_bytes(&sealed, "file.1:0/2").unwrap(), b"half a picture");
+        let refused = [
+            key.open_bytes(&sealed, "file.1:1/2"),
+            key.open_bytes(&sealed[1..], "file.1:0/2"),
+            other.open_bytes(&sealed, "file.1:0/2"),
+        ];
+        for refused in refused {
+            assert!(matches!(refused, Err(KeyError::Tampered { .. })));
+        }
     }
 
     #[test]

@@ -6,13 +6,15 @@ use super::{
 };
 use crate::{limits, parties::Number};
 use assent_domain::{
-    events::{MessageReceived, PreferenceChanged, PreferenceValue, ProviderEvent, StreamCategory},
-    values::{Alias, AliasRef, ProfileName, Term, TextBody, UserId, WaId, Wamid},
+    events::{MessageReceived, PreferenceChanged, PreferenceValue, ProviderEvent, ReceivedFile, StreamCategory},
+    values::{Alias, AliasRef, FileDescription, FileId, ProfileName, Term, TextBody, UserId, WaId, Wamid},
 };
 use assent_event_store::{DataKey, KeyError};
 use assent_runtime::streams::{Subject, purpose};
 use assent_sealed::{AliasHash, KeyClass, Sealed};
-use assent_whatsapp::callback::{InboundContent, InboundMessage, InteractiveReply, PreferenceChange, User};
+use assent_whatsapp::callback::{
+    InboundContent, InboundMedia, InboundMessage, InteractiveReply, PreferenceChange, User,
+};
 use serde::Serialize;
 
 /// The names a person is given by: the WhatsApp id first.
@@ -118,6 +120,7 @@ pub(super) fn message(
     let (number, received_at) = (number.id.clone(), plan.now);
     let provider_at = plan.moment(message.timestamp);
     let wamid_hash = wamid_hash(&message.id);
+    let file = file_of(plan, &message.content);
     let wamid = Wamid(message.id.into_string());
     let sealed = move |keys: &Keys| -> Result<ProviderEvent, KeyError> {
         let content = key(keys, first, KeyClass::Content);
@@ -131,6 +134,13 @@ pub(super) fn message(
             kind: kind.clone(),
             text: seal(content, text.as_ref(), purpose::INBOUND)?,
             payload: seal(content, payload.as_ref(), purpose::INBOUND)?,
+            file: match &file {
+                Some((id, description)) => Some(ReceivedFile {
+                    id: *id,
+                    description: content.seal(description, purpose::FILE)?,
+                }),
+                None => None,
+            },
             in_reply_to,
             opens_window,
             provider_at,
@@ -149,6 +159,33 @@ pub(super) fn message(
     }])
 }
 
+/// The file that came with a message, if Meta says by which id it is fetched.
+fn file_of(plan: &Plan<'_>, content: &InboundContent) -> Option<(FileId, FileDescription)> {
+    let InboundContent::Media(media) = content else {
+        return None;
+    };
+    let provider_id = file_id(media)?.to_owned();
+    let id = plan.platform.file_id(plan.party.id.as_str(), &provider_id);
+    let short = |text: &Option<String>| {
+        let text = text.as_deref()?;
+        Some(text.chars().take(limits::FILE_TEXT_CHARS_MAX).collect())
+    };
+    Some((
+        id,
+        FileDescription {
+            provider_id,
+            media_type: short(&media.mime_type),
+            sha256: short(&media.sha256),
+            filename: short(&media.filename),
+        },
+    ))
+}
+
+fn file_id(media: &InboundMedia) -> Option<&str> {
+    let id = media.id.as_deref()?;
+    (id.len() <= limits::FILE_TEXT_CHARS_MAX).then_some(id)
+}
+
 /// Whether our event holds everything the message says.
 fn is_held(content: &InboundContent) -> bool {
     match content {
@@ -157,8 +194,9 @@ fn is_held(content: &InboundContent) -> bool {
         | InboundContent::Reaction { .. }
         | InboundContent::Unsupported { .. }
         | InboundContent::Interactive(InteractiveReply::Button { .. } | InteractiveReply::List { .. }) => true,
+        // Its link ends after five minutes; the id does not.
+        InboundContent::Media(media) => file_id(media).is_some(),
         InboundContent::Interactive(InteractiveReply::Flow { .. } | InteractiveReply::Other { .. })
-        | InboundContent::Media(_)
         | InboundContent::Location { .. }
         | InboundContent::System(_)
         | InboundContent::Changed { .. }

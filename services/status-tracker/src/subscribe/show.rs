@@ -10,9 +10,9 @@ use assent_domain::{
     delivery::{Delivery, DeliveryState},
     events::{
         AttemptEvent, ContactEvent, DecisionEvent, DecodeError, LiftReason, MessageReceived, NumberEvent,
-        ProviderError, ProviderEvent, SuppressionEvent, TemplateEvent,
+        ProviderError, ProviderEvent, ReceivedFile, SuppressionEvent, TemplateEvent,
     },
-    values::{Alias, CategorySet, ContactId, MessageId, ProfileName, TenantId, TextBody, Timestamp},
+    values::{Alias, CategorySet, ContactId, FileDescription, MessageId, ProfileName, TenantId, TextBody, Timestamp},
 };
 use assent_event_store::{KeyError, LoadedKeys, RecordedEvent, ShardId};
 use assent_proto::v1::{self, EventKind, event::Payload};
@@ -222,11 +222,12 @@ fn event_of(event: &RecordedEvent, kind: EventKind, payload: Payload) -> v1::Eve
 fn keys_of(received: &MessageReceived) -> impl Iterator<Item = KeyId> + '_ {
     let name = received.profile_name.iter().map(|sealed| sealed.key);
     let text = received.text.iter().map(|sealed| sealed.key);
+    let file = received.file.iter().map(|file| file.description.key);
     let aliases = received
         .from
         .iter()
         .filter_map(|alias| Some(alias.sealed.as_ref()?.key));
-    name.chain(text).chain(aliases)
+    name.chain(text).chain(file).chain(aliases)
 }
 
 fn written(
@@ -260,7 +261,21 @@ fn written(
         profile_name: name.map(|name| name.0).unwrap_or_default(),
         r#type: received.kind.as_str().to_owned(),
         content: text.map(|text| v1::inbound_message::Content::Text(text.0)),
+        file: match &received.file {
+            Some(file) => Some(shown_file(file, keys)?),
+            None => None,
+        },
         occurred_at: Some(timestamp::render(received.provider_at)),
+    })
+}
+
+fn shown_file(file: &ReceivedFile, keys: &LoadedKeys) -> Result<v1::InboundFile, KeyError> {
+    let description: Option<FileDescription> = keys.open(&file.description, purpose::FILE)?.value();
+    let (media_type, filename) = description.map_or((None, None), |file| (file.media_type, file.filename));
+    Ok(v1::InboundFile {
+        file_id: file.id.to_string(),
+        media_type: media_type.unwrap_or_default(),
+        filename: filename.unwrap_or_default(),
     })
 }
 

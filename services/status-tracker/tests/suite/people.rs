@@ -106,6 +106,7 @@ impl Stage {
             kind: Term::from_provider("text"),
             text: Some(keys[0].seal(&TextBody(text.to_owned()), purpose::INBOUND).unwrap()),
             payload: None,
+            file: None,
             in_reply_to: None,
             opens_window: true,
             provider_at: when,
