@@ -174,17 +174,6 @@ pub(super) async fn send_for_success(request: RequestBuilder) -> Result<(), Call
     Err(CallError::Unreadable { http_status: 200 })
 }
 
-impl From<Failure> for CallError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::NotSent(reason) => Self::NotSent(reason),
-            Failure::Timeout => Self::Timeout,
-            Failure::ConnectionLost => Self::ConnectionLost,
-            Failure::TooLong { http_status } => Self::Unreadable { http_status },
-        }
-    }
-}
-
 /// The heart of "no blind resend": only an error that provably precedes the first written byte is called not sent.
 /// hyper marks as connect errors name look-up, TCP and TLS, all of them before the request is handed to the connection.
 pub(super) fn failure_of(error: &reqwest::Error) -> Failure {
