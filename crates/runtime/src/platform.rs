@@ -322,12 +322,41 @@ impl NatsConfig {
         servers.collect::<Result<_, _>>().map_err(unreadable)
     }
 
-    async fn connect(&self) -> Result<JetStream, PlatformError> {
+    /// Who we are to the servers. Their client takes it from its options only, and gives it to each server, also to those
+    /// that it learns of later: the addresses cannot name different users.
+    fn options(servers: &[async_nats::ServerAddr]) -> Result<async_nats::ConnectOptions, PlatformError> {
+        let options = async_nats::ConnectOptions::new().name("assent");
+        let mut named = servers.iter().filter(|server| server.has_user_pass());
+        let Some(first) = named.next() else {
+            return Ok(options);
+        };
+        if named.any(|other| (other.username(), other.password()) != (first.username(), first.password())) {
+            let text = "nats.url names different users or passwords; one has to do for all servers";
+            return Err(PlatformError::Nats(text.to_owned()));
+        }
+        let decoded = |text: Option<&str>| {
+            let text = percent_encoding::percent_decode_str(text.unwrap_or_default()).decode_utf8();
+            let text = text.map_err(|_| PlatformError::Nats("user and password in nats.url are not UTF-8".to_owned()))?;
+            Ok::<_, PlatformError>(text.into_owned())
+        };
+        let user = decoded(first.username())?;
+        Ok(match first.password() {
+            // As NATS' own clients read `nats://token@host`.
+            None => options.token(user),
+            password => options.user_and_password(user, decoded(password)?),
+        })
+    }
+
+    async fn client(&self) -> Result<async_nats::Client, PlatformError> {
         let servers = self.servers()?;
-        let connecting = async_nats::ConnectOptions::new().name("assent").connect(servers);
+        let connecting = Self::options(&servers)?.connect(servers);
         let client = tokio::time::timeout(NATS_CONNECT_MAX, connecting).await;
         let client = client.map_err(|_elapsed| PlatformError::Nats("no answer in time".to_owned()))?;
-        let client = client.map_err(|error| PlatformError::Nats(error.to_string()))?;
+        client.map_err(|error| PlatformError::Nats(error.to_string()))
+    }
+
+    async fn connect(&self) -> Result<JetStream, PlatformError> {
+        let client = self.client().await?;
         let config = JetStreamConfig {
             prefix: self.prefix.clone(),
             replicas: self.replicas,
@@ -355,6 +384,11 @@ fn stable_hash(text: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -364,13 +398,57 @@ mod tests {
         assert_eq!(stable_hash("globex"), 23_027);
     }
 
-    #[test]
-    fn several_nats_servers_may_be_named_and_a_wrong_one_is_not_shown() {
-        let config = |url: &str| NatsConfig {
+    fn config(url: &str) -> NatsConfig {
+        NatsConfig {
             url: Secret::new(url),
             prefix: prefix_default(),
             replicas: replicas_default(),
-        };
+        }
+    }
+
+    /// What a client says first, behind `CONNECT`, to a server that asks who it is.
+    async fn introduction(user_info: &str) -> serde_json::Value {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("nats://{user_info}{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let info = br#"INFO {"server_id":"one","version":"2.11.0","proto":1,"max_payload":1024,"auth_required":true}"#;
+            stream.write_all(info).await.unwrap();
+            stream.write_all(b"\r\n").await.unwrap();
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            stream.write_all(b"PONG\r\n").await.unwrap();
+            // Held until the client has gone.
+            let _ = stream.read_line(&mut String::new()).await;
+            serde_json::from_str(line.strip_prefix("CONNECT ").unwrap()).unwrap()
+        });
+        let client = config(&url).client().await.unwrap();
+        drop(client);
+        server.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn nats_is_told_the_user_and_the_password_that_its_url_holds() {
+        let told = introduction("assent:p%40ss@").await;
+        assert_eq!((&told["user"], &told["pass"]), (&"assent".into(), &"p@ss".into()));
+        let told = introduction("tok3n@").await;
+        assert_eq!(told["auth_token"], "tok3n");
+        let told = introduction("").await;
+        assert_eq!((&told["user"], &told["auth_token"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    }
+
+    #[test]
+    fn nats_servers_with_different_passwords_are_refused_without_showing_them() {
+        let servers = config("nats://a:hunter2@one:4222,nats://a:hunter3@two:4222").servers().unwrap();
+        let error = NatsConfig::options(&servers).err().unwrap();
+        assert!(!error.to_string().contains("hunter"), "{error}");
+        let servers = config("nats://a:hunter2@one:4222,nats://two:4222").servers().unwrap();
+        assert!(NatsConfig::options(&servers).is_ok());
+    }
+
+    #[test]
+    fn several_nats_servers_may_be_named_and_a_wrong_one_is_not_shown() {
         let servers = config("nats://one:4222, nats://two:4222").servers().unwrap();
         assert_eq!(servers.len(), 2);
         let wrong = config("nats://one:4222,nats://user:hunter2@:x").servers().unwrap_err();

@@ -29,7 +29,8 @@ pub(crate) async fn observe(
             _ = ticks.tick() => {}
             () = shutdown.soft().cancelled() => return Ok(()),
         }
-        match sample(&platform.store, &tails).await {
+        let look = tokio::time::timeout(limits::BACKLOG_LOOK_MAX, sample(&platform.store, &tails)).await;
+        match look.unwrap_or_else(|_elapsed| Err("no answer in time".to_owned())) {
             Ok(sample) => {
                 let (depth, drained) = gauge.read(sample);
                 admission.observe_backlog(depth, drained);

@@ -26,6 +26,10 @@ pub const WATCH_SEND_MAX: Duration = Duration::from_secs(30);
 /// How often the backlog is looked at.
 pub const BACKLOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Longest wait for that look. A database that is frozen or cut off gives no error: without a bound ingress would go on
+/// calling itself ready.
+pub const BACKLOG_LOOK_MAX: Duration = Duration::from_secs(5);
+
 /// Largest body of a callback, in bytes; Meta's own limit.
 pub const CALLBACK_BYTES_MAX: usize = assent_whatsapp::limits::CALLBACK_BODY_BYTES_MAX;
 /// Largest part of a body that is kept in one event, in bytes of JSON before it is sealed: base64 adds a third, and an
