@@ -189,6 +189,7 @@ fn personal_request() -> v1::SendMessageRequest {
         }),
         content: Some(v1::Content {
             kind: Some(v1::content::Kind::Template(template)),
+            reply_to: None,
         }),
         ..Default::default()
     }

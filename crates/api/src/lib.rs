@@ -16,6 +16,7 @@ pub mod category;
 pub mod content;
 pub mod decision;
 pub mod ids;
+pub mod inbound;
 pub mod message;
 pub mod problems;
 pub mod recipient;

@@ -2,14 +2,14 @@
 
 use crate::{
     category,
-    content::{self, ParsedContent},
+    content::{self, ParsedContent, ParsedReference},
     decision, recipient, tags, timestamp, vocabulary,
 };
 use assent_domain::{
     delivery::{Delivery, DeliveryState},
     events::{AttemptEvent, Content, DecisionEvent, ProviderError, ProviderStatus, RequestEvent, Submitted},
     explain::{self, MessageEvent},
-    values::{Alias, MessageId, TemplateComponents, TextBody, Timestamp, Wamid},
+    values::{Alias, FreeFormBody, MessageId, TemplateComponents, TextBody, Timestamp, Wamid},
 };
 use assent_event_store::{KeyError, LoadedKeys, RecordedEvent};
 use assent_proto::v1;
@@ -64,6 +64,8 @@ pub struct Opened {
     pub recipient: Option<Alias>,
     /// What it says.
     pub content: Option<ParsedContent>,
+    /// The earlier message it refers to.
+    pub refers_to: Option<ParsedReference>,
     /// Meta's id of it.
     pub wamid: Option<Wamid>,
 }
@@ -171,15 +173,15 @@ impl Story {
         self.delivery.state()
     }
 
+    /// Whether nothing more is expected to happen to it.
+    pub fn is_final(&self) -> bool {
+        let state = self.state();
+        state.is_final() || (state == DeliveryState::Sent && self.submitted.content.is_reaction())
+    }
+
     /// The keys that open what is sealed in it.
     pub fn keys(&self) -> impl Iterator<Item = KeyId> + '_ {
-        let content = match &self.submitted.content {
-            Content::Template { components, .. } => components.key,
-            Content::Text { body, .. } => body.key,
-        };
-        [self.submitted.recipient.address.key, content]
-            .into_iter()
-            .chain(self.wamid.iter().map(|wamid| wamid.key))
+        self.submitted.keys().chain(self.wamid.iter().map(|wamid| wamid.key))
     }
 
     /// Opens what is sealed in it with the keys that are still there.
@@ -199,6 +201,19 @@ impl Story {
                     preview_url: *preview_url,
                 })
             }
+            Content::FreeForm { form, body } => {
+                let body: Option<FreeFormBody> = keys.open(body, purpose::CONTENT)?.value();
+                body.map(|body| ParsedContent::FreeForm { form: *form, body })
+            }
+        };
+        let refers_to = match &self.submitted.refers_to {
+            Some(reference) => {
+                let wamid = keys.open(&reference.wamid, purpose::WAMID)?.value();
+                // As the caller named it.
+                let ours = reference.message.map(ParsedReference::Ours);
+                ours.or_else(|| wamid.map(ParsedReference::Provider))
+            }
+            None => None,
         };
         let wamid = match &self.wamid {
             Some(wamid) => keys.open(wamid, purpose::WAMID)?.value(),
@@ -209,6 +224,7 @@ impl Story {
                 .open(&self.submitted.recipient.address, purpose::RECIPIENT)?
                 .value(),
             content,
+            refers_to,
             wamid,
         })
     }
@@ -224,10 +240,13 @@ impl Story {
             message_id: self.id.to_string(),
             from: self.submitted.sender.to_string(),
             to: opened.recipient.as_ref().map(recipient::render),
-            content: opened.content.as_ref().map(content::render),
+            content: opened
+                .content
+                .as_ref()
+                .map(|content| content::render(content, opened.refers_to.as_ref())),
             category: category::render_option(judged_as),
             state: vocabulary::state(state).into(),
-            r#final: state.is_final(),
+            r#final: self.is_final(),
             decision: self.decision.as_ref().map(decision::render),
             provider_error: self.provider_error.map(render_error),
             attempts: self.attempts,

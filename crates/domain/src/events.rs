@@ -37,7 +37,7 @@ pub use self::{
         PreferenceChanged, PreferenceValue, Pricing, ProviderEvent, ProviderStatus, ReceivedFile, StatusReported,
         TemplateChange, TemplateChanged,
     },
-    request::{CancelRequested, Content, Recipient, RequestEvent, Submitted},
+    request::{CancelRequested, Content, FreeForm, Recipient, Reference, RequestEvent, Submitted},
     stream_category::{Service, StreamCategory, UnknownStreamCategory, owner_of},
     suppression::{LiftReason, Lifted, SuppressionEvent, SuspectedBlocked, Undeliverable},
     template::{AnnouncedCategory, ObservedFrom, TemplateEvent, TemplateObserved, TemplateStatus},

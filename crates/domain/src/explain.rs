@@ -2,9 +2,10 @@
 
 use crate::{
     events::{
-        Accepted, AcceptedAs, AttemptEvent, AttemptRejected, Authorized, CancelReason, DecisionEvent, DecodeError,
-        DeferReason, DomainEvent, GaveUpBecause, GivenUp, LearnedFrom, ProviderError, ProviderEvent, ProviderStatus,
-        Refused, RequestEvent, RetryClass, Started, StatusReported, StreamCategory, Submitted, UnknownCause,
+        Accepted, AcceptedAs, AttemptEvent, AttemptRejected, Authorized, CancelReason, Content, DecisionEvent,
+        DecodeError, DeferReason, DomainEvent, GaveUpBecause, GivenUp, LearnedFrom, ProviderError, ProviderEvent,
+        ProviderStatus, Refused, RequestEvent, RetryClass, Started, StatusReported, StreamCategory, Submitted,
+        UnknownCause,
     },
     gates::Evidence,
     values::Timestamp,
@@ -90,10 +91,11 @@ fn sentence(event: &MessageEvent) -> Sentence {
 }
 
 fn requested(event: &Submitted) -> String {
-    let what = event
-        .content
-        .template()
-        .map_or_else(|| "Free-form text".to_owned(), |name| format!("Template {name}"));
+    let what = match &event.content {
+        Content::Template { template, .. } => format!("Template {template}"),
+        Content::Text { .. } => "Free-form text".to_owned(),
+        Content::FreeForm { form, .. } => format!("Free-form content ({})", form.as_str()),
+    };
     let purpose = event
         .purpose
         .map_or_else(String::new, |purpose| format!(" as a {purpose} message"));

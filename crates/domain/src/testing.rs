@@ -73,6 +73,7 @@ pub(crate) fn submitted_with(field: &str, hash: u8) -> Submitted {
             body: sealed(),
             preview_url: false,
         },
+        refers_to: None,
         purpose: None,
         fingerprint: Fingerprint::new(vec![FieldHash {
             field: term(field),

@@ -33,8 +33,8 @@ pub use self::{
     idempotency_key::{IdempotencyKey, InvalidIdempotencyKey},
     ids::{AttemptId, ContactId, FileId, InvalidId, MessageId, NumberId, PhoneNumberId, WabaId},
     personal::{
-        CallbackBody, FileDescription, InvalidUserId, InvalidWaId, ProfileName, ProofText, TemplateComponents,
-        TextBody, UserId, WaId, Wamid,
+        CallbackBody, FileDescription, FreeFormBody, InboundDetails, InvalidUserId, InvalidWaId, ProfileName,
+        ProofText, TemplateComponents, TextBody, UserId, WaId, Wamid,
     },
     phone_number::{InvalidPhoneNumber, PhoneNumber},
     template_ref::{InvalidLanguageCode, InvalidTemplateName, LanguageCode, TemplateName, TemplateRef},

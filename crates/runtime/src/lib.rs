@@ -28,3 +28,4 @@ pub mod supervise;
 pub mod telemetry;
 pub mod tenants;
 pub mod tls;
+pub mod wa_ids;

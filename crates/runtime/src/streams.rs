@@ -76,6 +76,8 @@ pub mod purpose {
     pub const FILE: &str = "provider.file";
     /// What a stored file is, by the same key.
     pub const STORED_FILE: &str = "media.file";
+    /// The message that a person wrote as Meta has it, by the same key.
+    pub const INBOUND_DETAILS: &str = "provider.inbound_details";
     /// The name a person shows, by the identity key of the same alias.
     pub const PROFILE_NAME: &str = "provider.profile_name";
     /// A callback nobody could read, by a content key of the account it names.

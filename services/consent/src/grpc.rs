@@ -142,10 +142,7 @@ impl ConsentGrpc {
         if !is_own {
             return Err(ApiError::new(ErrorCode::NumberUnknown));
         }
-        let template = match content {
-            content::ParsedContent::Template { template, .. } => Some(template),
-            content::ParsedContent::Text { .. } => None,
-        };
+        let template = content.content.template().cloned();
         let named = self.named(&caller.tenant, to);
         let question = Arc::new(Question::new(
             &self.platform,

@@ -9,8 +9,8 @@ use assent_domain::{
     attempt::{AttemptDecider, Attempts, Outcome},
     contact::Contact,
     events::{
-        AttemptEvent, Authorized, CancelReason, ContactEvent, Content, DecisionEvent, DecodeError, DomainEvent,
-        GaveUpBecause, RequestEvent, RetryClass, StreamCategory, Submitted,
+        AttemptEvent, Authorized, CancelReason, ContactEvent, DecisionEvent, DecodeError, DomainEvent, GaveUpBecause,
+        RequestEvent, RetryClass, StreamCategory, Submitted,
     },
     gates::{
         self, Evidence, GateInput, Judgement, NumberFacts, Refusal, RefusalReason, SuppressionFacts, TemplateFacts,
@@ -434,13 +434,4 @@ fn understood<E: DomainEvent>(facts: &Facts<'_>, contact: ContactId) -> bool {
             .any(|(name, version)| event.kind.as_str() == *name && event.schema_version == *version)
     };
     events.all(|event| !log::is_of(event, E::CATEGORY) || known(event))
-}
-
-/// The keys that address and content are sealed with.
-pub(crate) fn keys_of(submitted: &Submitted) -> [assent_sealed::KeyId; 2] {
-    let content = match &submitted.content {
-        Content::Template { components, .. } => components.key,
-        Content::Text { body, .. } => body.key,
-    };
-    [submitted.recipient.address.key, content]
 }

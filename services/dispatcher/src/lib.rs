@@ -38,6 +38,7 @@ pub mod limits;
 mod metrics;
 mod open_set;
 mod outcome;
+mod outgoing;
 mod progress;
 mod record;
 mod send;

@@ -2,30 +2,27 @@
 
 use crate::{
     call::Call,
-    check::{Bench, Candidate, Checked, Verdict, keys_of, unsendable},
+    check::{Bench, Candidate, Checked, Verdict, unsendable},
     dispatcher::{Dispatcher, Pause, Slot},
     limits, metrics, outcome,
+    outgoing::{self, Unreadable},
     record::{RecordFailed, Recording},
     uploads::{self, Prepared, Unfit},
 };
 use assent_domain::{
     Decider as _,
     attempt::{AttemptCommand, AttemptDecider, Attempts},
-    events::{AttemptEvent, CancelReason, Content, DeferReason, GaveUpBecause, StreamCategory, Submitted},
-    values::{Alias, AttemptId, MessageId, TemplateComponents, Term, TextBody, Timestamp},
+    events::{AttemptEvent, CancelReason, DeferReason, GaveUpBecause, StreamCategory},
+    values::{AttemptId, MessageId, Term, Timestamp},
 };
-use assent_event_store::{Append, AppendError, KeyError, LoadedKeys, ShardId};
+use assent_event_store::{Append, AppendError, LoadedKeys, ShardId};
 use assent_runtime::{
     log::{self, Origin},
-    streams::{Subject, purpose},
+    streams::Subject,
     telemetry,
     tenants::Tenants,
 };
-use assent_sealed::Opened;
-use assent_whatsapp::{
-    Secret,
-    message::{self, OutgoingMessage, Recipient, Text, WrittenTemplate},
-};
+use assent_whatsapp::Secret;
 use futures::future::join_all;
 use std::{collections::HashMap, sync::Arc};
 use time::OffsetDateTime;
@@ -137,7 +134,7 @@ impl Dispatcher {
         let mut keys = Vec::with_capacity(judged.len() * 2);
         for checked in judged {
             if let Verdict::Send(submitted) = &checked.verdict {
-                keys.extend(keys_of(submitted));
+                keys.extend(submitted.keys());
             }
         }
         let mut pause = Pause::default();
@@ -189,7 +186,7 @@ impl Dispatcher {
         let token = tenants
             .by_phone_number_id(submitted.sender.as_str())
             .and_then(|(tenant, _)| tenant.access_token_for(submitted.sender.as_str()));
-        let (mut body, token) = match (open(&submitted, keys), token) {
+        let (mut body, token) = match (outgoing::open(&submitted, keys), token) {
             (Ok(body), Some(token)) => (body, Secret::new(token.expose())),
             (unreadable, _) => {
                 let commands = vec![stop(unreadable.as_ref().err(), log::now())];
@@ -337,12 +334,6 @@ fn commands_of(verdict: Verdict, at: Timestamp) -> Vec<AttemptCommand> {
     }
 }
 
-/// Why the address or the content cannot be had.
-enum Unreadable {
-    Erased,
-    Broken,
-}
-
 fn stop(unreadable: Option<&Unreadable>, at: Timestamp) -> AttemptCommand {
     let because = match unreadable {
         Some(Unreadable::Erased) => {
@@ -381,45 +372,6 @@ fn unfit_media(unfit: Unfit) -> GaveUpBecause {
 
 fn give_up(because: GaveUpBecause, at: Timestamp) -> AttemptCommand {
     AttemptCommand::GiveUp { because, at }
-}
-
-/// The message as it goes to Meta, without what names its attempt.
-fn open(submitted: &Submitted, keys: &LoadedKeys) -> Result<OutgoingMessage, Unreadable> {
-    let address: Alias = opened(keys.open(&submitted.recipient.address, purpose::RECIPIENT))?;
-    let recipient = match address {
-        Alias::Phone(number) => Recipient::Phone(number.e164()),
-        Alias::WaId(wa_id) => Recipient::Phone(format!("+{}", wa_id.as_str())),
-        Alias::UserId(user_id) => Recipient::BusinessScopedUser(user_id.as_str().to_owned()),
-    };
-    let content = match &submitted.content {
-        Content::Template { template, components } => {
-            let TemplateComponents(components) = opened(keys.open(components, purpose::CONTENT))?;
-            message::Content::WrittenTemplate(WrittenTemplate {
-                name: template.name.as_str().to_owned(),
-                language: template.language.as_str().to_owned(),
-                components,
-            })
-        }
-        Content::Text { body, preview_url } => {
-            let TextBody(body) = opened(keys.open(body, purpose::CONTENT))?;
-            message::Content::Text(Text {
-                body,
-                preview_url: preview_url.then_some(true),
-            })
-        }
-    };
-    Ok(OutgoingMessage::new(recipient, content))
-}
-
-fn opened<T>(opened: Result<Opened<T>, KeyError>) -> Result<T, Unreadable> {
-    match opened {
-        Ok(Opened::Value(value)) => Ok(value),
-        Ok(Opened::Erased) => Err(Unreadable::Erased),
-        Err(error) => {
-            tracing::error!(%error, "a sealed value cannot be opened");
-            Err(Unreadable::Broken)
-        }
-    }
 }
 
 /// The span of a message on its way out, in the trace of its request; none if it is not traced.

@@ -4,7 +4,7 @@ use crate::draft::Draft;
 use assent_api::content::ParsedContent;
 use assent_domain::{
     Decider as _,
-    events::{Content, DecisionEvent, Recipient, RequestEvent, StreamCategory, Submitted},
+    events::{Content, DecisionEvent, Recipient, Reference, RequestEvent, StreamCategory, Submitted},
     request::{RequestCommand, RequestDecider, RequestRejection},
     values::{Actor, Fingerprint, Timestamp},
 };
@@ -137,6 +137,17 @@ fn submitted(draft: &Draft, keys: &[DataKey]) -> Result<Submitted, KeyError> {
             template: template.clone(),
             components: content_key.seal(components, purpose::CONTENT)?,
         },
+        ParsedContent::FreeForm { form, body } => Content::FreeForm {
+            form: *form,
+            body: content_key.seal(body, purpose::CONTENT)?,
+        },
+    };
+    let refers_to = match &draft.refers_to {
+        Some(reference) => Some(Reference {
+            message: reference.message,
+            wamid: address_key.seal(&reference.wamid, purpose::WAMID)?,
+        }),
+        None => None,
     };
     Ok(Submitted {
         tenant: draft.party.id.clone(),
@@ -147,6 +158,7 @@ fn submitted(draft: &Draft, keys: &[DataKey]) -> Result<Submitted, KeyError> {
             address: address_key.seal(&draft.to, purpose::RECIPIENT)?,
         },
         content,
+        refers_to,
         purpose: draft.purpose,
         fingerprint: draft.fingerprint.clone(),
         expires_at: draft.expires_at,

@@ -1,8 +1,14 @@
 //! A request, parsed: everything is good, or everything that is wrong is named.
 
 use crate::{fingerprint, limits, parties::Party};
-use assent_api::{Problems, category, content, content::ParsedContent, ids, recipient, tags, timestamp};
-use assent_domain::values::{Alias, Category, Fingerprint, IdempotencyKey, Label, MessageId, PhoneNumberId, Timestamp};
+use assent_api::{
+    Problems, category,
+    content::{self, Composed, ParsedContent, ParsedReference},
+    ids, recipient, tags, timestamp,
+};
+use assent_domain::values::{
+    Alias, Category, Fingerprint, IdempotencyKey, Label, MessageId, PhoneNumberId, Timestamp, Wamid,
+};
 use assent_proto::v1;
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
@@ -21,6 +27,11 @@ pub(crate) struct Draft {
     /// Hashes of the recipient, the address as given first.
     pub(crate) aliases: Vec<AliasHash>,
     pub(crate) content: ParsedContent,
+    pub(crate) refers_to: Option<Target>,
+    /// A message of ours that the content refers to, whose id at Meta is not known yet: the next thing to find out.
+    pub(crate) unresolved: Option<MessageId>,
+    /// Where the request names that message.
+    pub(crate) reference_field: &'static str,
     pub(crate) purpose: Option<Category>,
     pub(crate) campaign: Option<Label>,
     pub(crate) tags: BTreeMap<Label, Label>,
@@ -29,6 +40,14 @@ pub(crate) struct Draft {
     pub(crate) now: Timestamp,
     /// Why it may only repeat an earlier request: it could not be taken in now, but the same key gets the same answer for ever.
     pub(crate) stale: Option<ApiError>,
+}
+
+/// The earlier message that a request refers to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Our id, if the caller named it so.
+    pub(crate) message: Option<MessageId>,
+    pub(crate) wamid: Wamid,
 }
 
 impl Draft {
@@ -55,13 +74,19 @@ impl Draft {
         }
         let mut stale = Problems::new();
         let expires_at = expiry(request.expiry.as_ref(), now, &mut problems, &mut stale);
-        let (Some(key), Some(sender), Some(to), Some(content), true) = (key, sender, to, content, problems.is_empty())
+        let (Some(key), Some(sender), Some(to), Some(composed), true) = (key, sender, to, content, problems.is_empty())
         else {
             // A moment that has passed is one more thing to mend.
             stale.into_problems(&mut problems);
             return Err(problems.into_error());
         };
 
+        let Composed { content, refers_to } = composed;
+        let (refers_to, unresolved) = match refers_to {
+            Some(ParsedReference::Provider(wamid)) => (Some(Target { message: None, wamid }), None),
+            Some(ParsedReference::Ours(message)) => (None, Some(message)),
+            None => (None, None),
+        };
         let tenant = party.id.as_str();
         let unknown_number = party.number(sender.as_str()).is_none();
         let stale = stale.into_result().err().or_else(|| {
@@ -80,6 +105,9 @@ impl Draft {
             aliases,
             to,
             content,
+            refers_to,
+            unresolved,
+            reference_field: reference_field(request.content.as_ref()),
             purpose,
             campaign,
             tags,
@@ -95,6 +123,14 @@ impl Draft {
             Some(Category::Authentication) => KeyClass::OneTimeCode,
             Some(Category::Marketing | Category::Utility | Category::Service) | None => KeyClass::Content,
         }
+    }
+}
+
+/// The path of the message of ours that content refers to.
+fn reference_field(content: Option<&v1::Content>) -> &'static str {
+    match content.and_then(|content| content.kind.as_ref()) {
+        Some(v1::content::Kind::Reaction(_)) => "content.reaction.message.message_id",
+        _ => "content.reply_to.message_id",
     }
 }
 

@@ -25,6 +25,7 @@ pub mod limits;
 mod list;
 mod metrics;
 mod parties;
+mod reference;
 mod service;
 mod tail;
 mod waiting;

@@ -38,6 +38,9 @@ pub const PART_BYTES_MAX: usize = 150 * 1024;
 
 /// Longest name, media type or id of a file that a person sent, in characters; of names and types the rest is cut off.
 pub const FILE_TEXT_CHARS_MAX: usize = 255;
+/// Longest message of a person's, in bytes of JSON, whose details go into its event beside its text. Both are sealed, and
+/// the text is part of the details: together they stay below 256 KiB.
+pub const DETAILS_BYTES_MAX: usize = 64 * 1024;
 /// Events of one callback that go into one append; more go in several. Below the log's own limits.
 pub const APPEND_EVENTS_MAX: usize = 1_000;
 /// Bytes of one callback's events that go into one append. Below the log's own limit of 8 MiB.

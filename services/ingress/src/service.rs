@@ -5,6 +5,7 @@ use crate::{
     draft::Draft,
     limits, metrics,
     parties::{Parties, Party},
+    reference,
     waiting::{Waiter, Waiting},
 };
 use assent_api::message::Story;
@@ -77,7 +78,18 @@ impl Ingress {
         let begun = Instant::now();
         let permit = self.admission.try_admit(1)?;
         let party = self.party(principal)?;
-        let draft = Draft::parse(&self.platform, party, request, log::now())?;
+        let mut draft = Draft::parse(&self.platform, party, request, log::now())?;
+        if let Some(message) = draft.unresolved {
+            reference::resolve(self, &mut draft, message).await?;
+        }
+        for missing in draft.content.missing_wa_ids() {
+            let known = self
+                .platform
+                .known_wa_id(draft.party.id.as_str(), draft.party.shard, &missing.names);
+            if let Some(wa_id) = known.await.map_err(|error| accept::read_error(&error))? {
+                draft.content.fill_wa_id(&missing, &wa_id);
+            }
+        }
         let (message, wait) = (draft.message, request.wait_for() != v1::WaitFor::Accepted);
         // Registered before the append: the tail cannot show the decision to nobody.
         let waiter = if wait { self.waiting.for_decision(message) } else { None };

@@ -17,7 +17,7 @@ mod window;
 use crate::{config::SuppressionConfig, metrics};
 use assent_domain::{
     delivery::Delivery,
-    events::{DecisionEvent, LiftReason, ProviderEvent, StreamCategory, Undeliverable},
+    events::{DecisionEvent, LiftReason, ProviderEvent, RequestEvent, StreamCategory, Undeliverable},
     suppression::SuppressionCommand,
     values::{ContactId, MessageId, TenantId, Timestamp},
 };
@@ -479,8 +479,16 @@ fn alive(tenant: &TenantId, reason: LiftReason, at: Timestamp) -> SuppressionCom
     }
 }
 
-/// Whether Meta said `sent` of a message, and nothing after it.
+/// Whether Meta said `sent` of a message, and nothing after it, although more was to be expected: of a reaction it never says
+/// more.
 fn is_silent(timeline: &[RecordedEvent]) -> bool {
+    let is_reaction = of_category::<RequestEvent>(timeline).any(|(_, event)| match event {
+        RequestEvent::Submitted(submitted) => submitted.content.is_reaction(),
+        RequestEvent::CancelRequested(_) => false,
+    });
+    if is_reaction {
+        return false;
+    }
     let statuses = of_category::<ProviderEvent>(timeline).filter_map(|(_, event)| match event {
         ProviderEvent::StatusReported(status) => Some(Delivery::of_status(&status)),
         _ => None,

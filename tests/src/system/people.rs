@@ -45,8 +45,9 @@ pub fn content(person: usize) -> v1::Content {
                 parameter(format!("Customer {person}")),
                 parameter(format!("A-{person:06}")),
             ],
-            buttons: Vec::new(),
+            ..v1::TemplateContent::default()
         })),
+        reply_to: None,
     }
 }
 

@@ -101,6 +101,7 @@ async fn each_wrong_call_gets_its_own_clear_answer_and_leaves_nothing_behind() {
             body: "x".repeat(300 * 1024),
             preview_url: false,
         })),
+        reply_to: None,
     });
     let status = send(&client, large).await.unwrap_err();
     assert!(

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ProviderError;
 use crate::values::{
-    AliasRef, AttemptId, CallbackBody, Category, FileDescription, FileId, MessageId, PhoneNumberId, ProfileName,
-    TemplateRef, Term, TextBody, Timestamp, WabaId, Wamid, WamidHash,
+    AliasRef, AttemptId, CallbackBody, Category, FileDescription, FileId, InboundDetails, MessageId, PhoneNumberId,
+    ProfileName, TemplateRef, Term, TextBody, Timestamp, WabaId, Wamid, WamidHash,
 };
 
 super::event_catalogue! {
@@ -162,6 +162,9 @@ pub struct MessageReceived {
     /// The file that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<ReceivedFile>,
+    /// The message as Meta wrote it, without who wrote it when; absent where it is a text and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Sealed<InboundDetails>>,
     /// The message it replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<WamidHash>,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use assent_sealed::{AliasHash, Sealed};
+use assent_sealed::{AliasHash, KeyId, Sealed};
 use serde::{Deserialize, Serialize};
 
 use crate::values::{
-    Alias, Category, Fingerprint, Label, PhoneNumberId, TemplateComponents, TemplateRef, TenantId, TextBody, Timestamp,
+    Alias, Category, Fingerprint, FreeFormBody, Label, MessageId, PhoneNumberId, TemplateComponents, TemplateRef,
+    TenantId, TextBody, Timestamp, Wamid,
 };
 
 super::event_catalogue! {
@@ -30,6 +31,9 @@ pub struct Submitted {
     pub recipient: Recipient,
     /// What it shall say.
     pub content: Content,
+    /// The message that it answers; for a reaction, the one that it reacts to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refers_to: Option<Reference>,
     /// What the caller says it is for; absent means: whatever the template is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Category>,
@@ -45,6 +49,25 @@ pub struct Submitted {
     pub tags: BTreeMap<Label, Label>,
     /// When it was taken in.
     pub accepted_at: Timestamp,
+}
+
+impl Submitted {
+    /// The keys of everything that is sealed in it.
+    pub fn keys(&self) -> impl Iterator<Item = KeyId> + '_ {
+        [self.recipient.address.key, self.content.key()]
+            .into_iter()
+            .chain(self.refers_to.iter().map(|reference| reference.wamid.key))
+    }
+}
+
+/// An earlier message of the same chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Our id of it, if the caller named it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// Meta's id of it.
+    pub wamid: Sealed<Wamid>,
 }
 
 /// Whom a message shall reach.
@@ -84,6 +107,13 @@ pub enum Content {
         /// Whether the first link shall be unfurled.
         preview_url: bool,
     },
+    /// Anything else; needs an open customer service window too.
+    FreeForm {
+        /// What it is.
+        form: FreeForm,
+        /// What goes to Meta beneath that word. Of a reaction only the emoji: its target is what the message refers to.
+        body: Sealed<FreeFormBody>,
+    },
 }
 
 impl Content {
@@ -91,7 +121,81 @@ impl Content {
     pub fn template(&self) -> Option<&TemplateRef> {
         match self {
             Self::Template { template, .. } => Some(template),
-            Self::Text { .. } => None,
+            Self::Text { .. } | Self::FreeForm { .. } => None,
+        }
+    }
+
+    /// Whether it is a reaction: Meta reports `sent` of it and nothing more.
+    pub const fn is_reaction(&self) -> bool {
+        matches!(
+            self,
+            Self::FreeForm {
+                form: FreeForm::Reaction,
+                ..
+            }
+        )
+    }
+
+    /// The key it is sealed with.
+    pub fn key(&self) -> KeyId {
+        match self {
+            Self::Template { components, .. } => components.key,
+            Self::Text { body, .. } => body.key,
+            Self::FreeForm { body, .. } => body.key,
+        }
+    }
+}
+
+/// The kinds of free-form messages beside text, in Meta's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FreeForm {
+    /// A picture.
+    Image,
+    /// Sound, or a voice note.
+    Audio,
+    /// A video.
+    Video,
+    /// A file.
+    Document,
+    /// A sticker.
+    Sticker,
+    /// A place.
+    Location,
+    /// Contact cards.
+    Contacts,
+    /// An emoji on an earlier message. Meta reports `sent` of it and nothing more.
+    Reaction,
+    /// Buttons, lists, links, flows, products.
+    Interactive,
+}
+
+impl FreeForm {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Image,
+        Self::Audio,
+        Self::Video,
+        Self::Document,
+        Self::Sticker,
+        Self::Location,
+        Self::Contacts,
+        Self::Reaction,
+        Self::Interactive,
+    ];
+
+    /// Meta's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+            Self::Location => "location",
+            Self::Contacts => "contacts",
+            Self::Reaction => "reaction",
+            Self::Interactive => "interactive",
         }
     }
 }

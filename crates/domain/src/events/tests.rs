@@ -98,6 +98,15 @@ fn events_come_back_from_json_as_they_went_in() {
     };
     survives::<RequestEvent>(Box::new(template));
     survives::<RequestEvent>(Box::new(submitted()));
+    for form in FreeForm::ALL {
+        let mut free_form = submitted();
+        free_form.content = Content::FreeForm { form, body: sealed() };
+        free_form.refers_to = Some(Reference {
+            message: None,
+            wamid: sealed(),
+        });
+        survives::<RequestEvent>(Box::new(free_form));
+    }
     survives::<RequestEvent>(CancelRequested { requested_at: at(1) });
     survives::<AttemptEvent>(Box::new(crate::testing::accepted(attempt_id(1), 5)));
     survives::<AttemptEvent>(GivenUp {
@@ -144,6 +153,68 @@ fn events_come_back_from_json_as_they_went_in() {
         },
         merged_at: at(4),
     });
+}
+
+/// Events as they stand in logs that exist. A file may be added here, never changed or removed; the part of its name after
+/// the version says what is special about it.
+const GOLDEN: [(&str, &str); 7] = [
+    (
+        "request.submitted.v1.template",
+        include_str!("golden/request.submitted.v1.template.json"),
+    ),
+    (
+        "request.submitted.v1.text",
+        include_str!("golden/request.submitted.v1.text.json"),
+    ),
+    (
+        "request.submitted.v1.image",
+        include_str!("golden/request.submitted.v1.image.json"),
+    ),
+    (
+        "request.submitted.v1.reaction",
+        include_str!("golden/request.submitted.v1.reaction.json"),
+    ),
+    (
+        "request.submitted.v1.reply",
+        include_str!("golden/request.submitted.v1.reply.json"),
+    ),
+    (
+        "provider.message_received.v1.text",
+        include_str!("golden/provider.message_received.v1.text.json"),
+    ),
+    (
+        "provider.message_received.v1.image",
+        include_str!("golden/provider.message_received.v1.image.json"),
+    ),
+];
+
+#[test]
+fn events_of_old_logs_are_read_and_written_as_they_were() {
+    fn again<E: DomainEvent>(name: &str, version: u16, data: &[u8]) -> Vec<u8> {
+        E::from_json(name, version, data).unwrap().to_json()
+    }
+    for (file, text) in GOLDEN {
+        let parts: Vec<&str> = file.split('.').collect();
+        let [category, event, version, _] = parts[..] else {
+            panic!("{file}")
+        };
+        let version = version.strip_prefix('v').unwrap().parse().unwrap();
+        let name = format!("{category}.{event}");
+        let written = match category {
+            "request" => again::<RequestEvent>(&name, version, text.as_bytes()),
+            "provider" => again::<ProviderEvent>(&name, version, text.as_bytes()),
+            other => panic!("{other}"),
+        };
+        let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        assert_eq!(value(&written), value(text.as_bytes()), "{file}");
+    }
+}
+
+#[test]
+fn free_forms_are_named_in_metas_words() {
+    for form in FreeForm::ALL {
+        assert_eq!(serde_json::to_value(form).unwrap(), form.as_str());
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ redacted_debug!(
     ProfileName,
     TemplateComponents,
     FileDescription,
+    FreeFormBody,
+    InboundDetails,
     CallbackBody
 );
 
@@ -123,6 +125,15 @@ pub struct FileDescription {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
 }
+/// What a free-form message other than a text carries: the object that goes to Meta beneath the word for its kind.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FreeFormBody(pub serde_json::Value);
+
+/// A person's message as Meta wrote it, without who wrote it when.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InboundDetails(pub serde_json::Value);
 
 /// A callback, or a part of one, that nobody could read: kept whole.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

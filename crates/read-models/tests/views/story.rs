@@ -102,6 +102,7 @@ pub(crate) fn submitted(number: u128, accepted_at: Timestamp) -> Submitted {
             address: sealed(),
         },
         content,
+        refers_to: None,
         purpose: None,
         fingerprint: Fingerprint::new(vec![FieldHash {
             field: label("text"),

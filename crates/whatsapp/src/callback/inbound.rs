@@ -26,6 +26,8 @@ pub struct InboundMessage {
     pub content: InboundContent,
     /// Errors Meta attached: a kind it cannot carry, media it could not fetch.
     pub errors: Vec<GraphError>,
+    /// The whole message as Meta wrote it, as JSON.
+    pub raw: String,
 }
 
 /// What a message answers.
@@ -285,6 +287,7 @@ impl InboundMessage {
                 .filter_map(GraphError::from_fields)
                 .collect(),
             content: InboundContent::from_fields(&mut fields, raw),
+            raw: raw.to_owned(),
         })
     }
 }

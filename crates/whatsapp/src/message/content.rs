@@ -1,7 +1,8 @@
 //! The kinds of content, and the small ones among them.
 
 use serde::Serialize;
-use serde::ser::SerializeMap;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::Value;
 
 use super::check::{Checker, Invalid};
 use super::contacts::ContactCard;
@@ -39,6 +40,8 @@ pub enum Content {
     Reaction(Reaction),
     /// Buttons, lists, links, flows, products.
     Interactive(Interactive),
+    /// Free-form content that was checked and written before.
+    Written(Written),
 }
 
 impl std::fmt::Debug for Content {
@@ -62,6 +65,7 @@ impl Content {
             Self::Contacts(_) => "contacts",
             Self::Reaction(_) => "reaction",
             Self::Interactive(_) => "interactive",
+            Self::Written(written) => written.kind,
         }
     }
 
@@ -86,7 +90,25 @@ impl Content {
             Self::Contacts(cards) => map.serialize_entry(key, cards),
             Self::Reaction(reaction) => map.serialize_entry(key, reaction),
             Self::Interactive(interactive) => map.serialize_entry(key, interactive),
+            Self::Written(written) => map.serialize_entry(key, &written.payload),
         }
+    }
+
+    /// What stands in the body beneath [`Content::kind`]: to be kept, and sent later as [`Content::Written`].
+    ///
+    /// # Errors
+    /// A number is not finite; [`Content::validate`] refuses those.
+    pub fn payload(&self) -> Result<Value, serde_json::Error> {
+        struct Payload<'a>(&'a Content);
+        impl Serialize for Payload<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(1))?;
+                self.0.serialize_payload(&mut map)?;
+                map.end()
+            }
+        }
+        let mut body = serde_json::to_value(Payload(self))?;
+        Ok(body[self.kind()].take())
     }
 
     pub(super) fn check(&self, checker: &mut Checker) {
@@ -102,8 +124,19 @@ impl Content {
             Self::Contacts(cards) => super::contacts::check_cards(cards, checker),
             Self::Reaction(reaction) => reaction.check(checker),
             Self::Interactive(interactive) => interactive.check(checker),
+            // Checked before it was written.
+            Self::Written(_) => {}
         }
     }
+}
+
+/// Free-form content that was checked and written before. It goes out as it is.
+#[derive(Clone, PartialEq)]
+pub struct Written {
+    /// Meta's word for the kind, such as `image`.
+    pub kind: &'static str,
+    /// What stands beneath that word, as [`Content::payload`] gave it.
+    pub payload: Value,
 }
 
 /// Free text (Cloud API, "Text messages").
@@ -140,7 +173,7 @@ pub struct Reaction {
     pub emoji: String,
 }
 
-redacted_debug!(Text { preview_url }, Location {}, Reaction {});
+redacted_debug!(Text { preview_url }, Location {}, Reaction {}, Written { kind });
 
 impl Text {
     /// A text without a link preview.

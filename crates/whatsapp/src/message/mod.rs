@@ -17,7 +17,7 @@ pub use check::{Invalid, Problem};
 pub use contacts::{
     ContactAddress, ContactCard, ContactEmail, ContactName, ContactOrganisation, ContactPhone, ContactUrl,
 };
-pub use content::{Content, Location, Reaction, Text};
+pub use content::{Content, Location, Reaction, Text, Written};
 pub use interactive::{
     Action, Flow, FlowScreen, Header, Interactive, ListRow, ListSection, ProductSection, ReplyButton,
 };

@@ -1,6 +1,11 @@
 //! What a message is, as it is typed.
 
-use std::str::FromStr;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use anyhow::{Context as _, bail};
 use assent_proto::v1::{
@@ -8,6 +13,11 @@ use assent_proto::v1::{
     recipient, template_button, template_parameter,
 };
 use clap::{Args, ValueEnum};
+
+use super::json;
+
+/// Most of a file that is read: more is no content.
+const CONTENT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A message.
 #[derive(Debug, Args)]
@@ -49,6 +59,10 @@ struct Kind {
     /// Free-form text; allowed for 24 hours after the person wrote
     #[arg(long)]
     text: Option<String>,
+    /// Content of any kind: a file with the JSON form of `assent.v1.Content`, or - for standard input, e.g.
+    /// {"image": {"media": {"link": "https://…"}, "caption": "…"}}
+    #[arg(long, value_name = "FILE")]
+    content: Option<PathBuf>,
 }
 
 /// A category as it is typed.
@@ -111,6 +125,18 @@ pub(crate) fn recipient(person: &str) -> Recipient {
     Recipient { alias: Some(alias) }
 }
 
+/// Content as it stands in a file.
+fn read_content(file: &Path) -> anyhow::Result<Content> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin().take(CONTENT_BYTES_MAX)).context("standard input cannot be read")?
+    } else {
+        let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
+        std::io::read_to_string(opened.take(CONTENT_BYTES_MAX))
+            .with_context(|| format!("{} cannot be read", file.display()))?
+    };
+    json::read("Content", &text).with_context(|| format!("{} is no content", file.display()))
+}
+
 fn parameter(name: &str, text: &str) -> TemplateParameter {
     TemplateParameter {
         name: name.to_owned(),
@@ -128,15 +154,19 @@ impl MessageArgs {
     }
 
     pub(super) fn content(&self) -> anyhow::Result<Content> {
-        let kind = match (&self.kind.template, &self.kind.text) {
-            (Some(name), None) => content::Kind::Template(self.template(name)?),
-            (None, Some(text)) => content::Kind::Text(TextContent {
+        let kind = match (&self.kind.template, &self.kind.text, &self.kind.content) {
+            (Some(name), None, None) => content::Kind::Template(self.template(name)?),
+            (None, Some(text), None) => content::Kind::Text(TextContent {
                 body: text.clone(),
                 preview_url: false,
             }),
-            _ => bail!("give --template or --text"),
+            (None, None, Some(file)) => return read_content(file),
+            _ => bail!("give --template, --text or --content"),
         };
-        Ok(Content { kind: Some(kind) })
+        Ok(Content {
+            kind: Some(kind),
+            reply_to: None,
+        })
     }
 
     fn template(&self, name: &str) -> anyhow::Result<TemplateContent> {
@@ -151,6 +181,7 @@ impl MessageArgs {
             header_parameters: self.header.iter().map(|text| parameter("", text)).collect(),
             body_parameters: body,
             buttons: self.buttons.iter().map(|button| button.0.clone()).collect(),
+            ..TemplateContent::default()
         })
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn content(category: MessageCategory, person: &Person) -> Content {
             body_parameters: parameters.into_iter().map(parameter).collect(),
             ..TemplateContent::default()
         })),
+        reply_to: None,
     }
 }
 

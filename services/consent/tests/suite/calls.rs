@@ -15,7 +15,10 @@ fn check(to: &str, content: v1::content::Kind) -> v1::CheckMessageRequest {
     v1::CheckMessageRequest {
         from: NUMBER.to_owned(),
         to: recipient(to),
-        content: Some(v1::Content { kind: Some(content) }),
+        content: Some(v1::Content {
+            kind: Some(content),
+            reply_to: None,
+        }),
         category: 0,
     }
 }

@@ -254,6 +254,7 @@ pub(super) fn submitted(platform: &Platform, to: &str, template_name: Option<&st
                 preview_url: false,
             },
         },
+        refers_to: None,
         purpose: None,
         fingerprint: Fingerprint::default(),
         expires_at: log::now() + Duration::from_hours(24),

@@ -38,6 +38,7 @@ impl MediaLink {
 pub(super) fn payload(content: &mut Content) -> Option<(&'static str, &mut Value)> {
     match content {
         Content::WrittenTemplate(template) => Some(("template", &mut template.components)),
+        Content::Written(written) => Some((written.kind, &mut written.payload)),
         _ => None,
     }
 }

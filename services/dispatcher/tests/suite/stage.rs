@@ -335,6 +335,7 @@ impl Stage {
                 address: key.seal(&Alias::Phone(phone.clone()), purpose::RECIPIENT).unwrap(),
             },
             content,
+            refers_to: None,
             purpose: None,
             fingerprint: Fingerprint::new(vec![FieldHash {
                 field: Term::try_new("to").unwrap(),

@@ -7,15 +7,16 @@ use super::{
 use crate::{limits, parties::Number};
 use assent_domain::{
     events::{MessageReceived, PreferenceChanged, PreferenceValue, ProviderEvent, ReceivedFile, StreamCategory},
-    values::{Alias, AliasRef, FileDescription, FileId, ProfileName, Term, TextBody, UserId, WaId, Wamid},
+    values::{
+        Alias, AliasRef, FileDescription, FileId, InboundDetails, ProfileName, Term, TextBody, UserId, WaId, Wamid,
+    },
 };
 use assent_event_store::{DataKey, KeyError};
 use assent_runtime::streams::{Subject, purpose};
 use assent_sealed::{AliasHash, KeyClass, Sealed};
-use assent_whatsapp::callback::{
-    InboundContent, InboundMedia, InboundMessage, InteractiveReply, PreferenceChange, User,
-};
+use assent_whatsapp::callback::{InboundContent, InboundMedia, InboundMessage, PreferenceChange, User};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The names a person is given by: the WhatsApp id first.
 pub(super) fn aliases(user: &User) -> Vec<Alias> {
@@ -76,7 +77,7 @@ fn seal<T: Serialize>(key: &DataKey, value: Option<&T>, purpose: &str) -> Result
     value.map(|value| key.seal(value, purpose)).transpose()
 }
 
-/// A message from a person. What our event cannot hold of it is kept with the whole body.
+/// A message from a person. If it is too large for our event, the whole body is kept beside it.
 pub(super) fn message(
     plan: &mut Plan<'_>,
     number: &Number,
@@ -94,15 +95,20 @@ pub(super) fn message(
         .map(|text| TextBody(keep::beginning(text).to_owned()));
     let payload = message.content.tapped_payload();
     let payload = payload.map(|payload| TextBody(keep::beginning(payload).to_owned()));
+    let details = details(&message.raw);
     let cut = [&written, &message.content.tapped_payload().map(ToOwned::to_owned)]
         .into_iter()
         .flatten()
         .any(|text| keep::json_bytes(text) > limits::PART_BYTES_MAX);
     if cut {
         plan.keep_whole("text_too_long");
-    } else if !is_held(&message.content) {
-        plan.keep_whole("message_kind");
+    } else if matches!(details, Details::TooLarge) {
+        plan.keep_whole("message_too_large");
     }
+    let details = match details {
+        Details::Some(details) => Some(InboundDetails(Value::Object(details))),
+        Details::None | Details::TooLarge => None,
+    };
 
     let wamid_hash = |id: &assent_whatsapp::Wamid| plan.platform.wamid_hash(id.as_str());
     let quoted = message.context.as_ref().and_then(|context| context.message_id.as_ref());
@@ -114,7 +120,8 @@ pub(super) fn message(
     let profile_name = message.sender.profile_name.clone().map(ProfileName);
     let mut wanted: Vec<Wanted> = vec![(first, KeyClass::Content)];
     wanted.extend(person.identity_keys());
-    let size = text.as_ref().map_or(0, |text| text.0.len() * 2) + SMALL_EVENT_BYTES;
+    let written_bytes = text.as_ref().map_or(0, |text| text.0.len());
+    let size = (written_bytes + details.as_ref().map_or(0, |_| message.raw.len())) * 2 + SMALL_EVENT_BYTES;
     let opens_window = opens_window(&message);
     let kind = Term::from_provider(kind_of(&message.content));
     let (number, received_at) = (number.id.clone(), plan.now);
@@ -141,6 +148,7 @@ pub(super) fn message(
                 }),
                 None => None,
             },
+            details: seal(content, details.as_ref(), purpose::INBOUND_DETAILS)?,
             in_reply_to,
             opens_window,
             provider_at,
@@ -186,22 +194,31 @@ fn file_id(media: &InboundMedia) -> Option<&str> {
     (id.len() <= limits::FILE_TEXT_CHARS_MAX).then_some(id)
 }
 
-/// Whether our event holds everything the message says.
-fn is_held(content: &InboundContent) -> bool {
-    match content {
-        InboundContent::Text(_)
-        | InboundContent::Button { .. }
-        | InboundContent::Reaction { .. }
-        | InboundContent::Unsupported { .. }
-        | InboundContent::Interactive(InteractiveReply::Button { .. } | InteractiveReply::List { .. }) => true,
-        // Its link ends after five minutes; the id does not.
-        InboundContent::Media(media) => file_id(media).is_some(),
-        InboundContent::Interactive(InteractiveReply::Flow { .. } | InteractiveReply::Other { .. })
-        | InboundContent::Location { .. }
-        | InboundContent::System(_)
-        | InboundContent::Changed { .. }
-        | InboundContent::Other { .. } => false,
+/// What there is to a message beside its text.
+enum Details {
+    None,
+    Some(Map<String, Value>),
+    /// More than fits into an event beside the text.
+    TooLarge,
+}
+
+/// Fields of a message that our event holds in fields of its own.
+const OWN_FIELDS: [&str; 5] = ["from", "from_user_id", "from_parent_user_id", "id", "timestamp"];
+
+/// The message without those fields, unless it is a text and nothing else.
+fn details(raw: &str) -> Details {
+    let Ok(Value::Object(mut message)) = serde_json::from_str(raw) else {
+        return Details::None;
+    };
+    message.retain(|field, _| !OWN_FIELDS.contains(&field.as_str()));
+    let is_plain = message.keys().all(|field| field == "type" || field == "text");
+    if is_plain && message.contains_key("text") {
+        return Details::None;
     }
+    if raw.len() > limits::DETAILS_BYTES_MAX {
+        return Details::TooLarge;
+    }
+    Details::Some(message)
 }
 
 /// Whether a message is something the person wrote to us now. Groups have no customer service window.

@@ -249,6 +249,7 @@ pub(super) fn request(key: &str, template: &str) -> v1::SendMessageRequest {
         to: Some(phone(ANA)),
         content: Some(v1::Content {
             kind: Some(v1::content::Kind::Template(template)),
+            reply_to: None,
         }),
         tags: [("shop".to_owned(), "berlin".to_owned())].into(),
         ..v1::SendMessageRequest::default()

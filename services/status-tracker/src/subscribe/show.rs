@@ -5,14 +5,17 @@ use crate::{
     grpc::{read_error, unavailable},
     metrics,
 };
-use assent_api::{decision, message, recipient, timestamp, vocabulary};
+use assent_api::{decision, inbound, message, recipient, timestamp, vocabulary};
 use assent_domain::{
     delivery::{Delivery, DeliveryState},
     events::{
         AttemptEvent, ContactEvent, DecisionEvent, DecodeError, LiftReason, MessageReceived, NumberEvent,
         ProviderError, ProviderEvent, ReceivedFile, SuppressionEvent, TemplateEvent,
     },
-    values::{Alias, CategorySet, ContactId, FileDescription, MessageId, ProfileName, TenantId, TextBody, Timestamp},
+    values::{
+        Alias, CategorySet, ContactId, FileDescription, InboundDetails, MessageId, ProfileName, TenantId, TextBody,
+        Timestamp, Wamid,
+    },
 };
 use assent_event_store::{KeyError, LoadedKeys, RecordedEvent, ShardId};
 use assent_proto::v1::{self, EventKind, event::Payload};
@@ -223,11 +226,19 @@ fn keys_of(received: &MessageReceived) -> impl Iterator<Item = KeyId> + '_ {
     let name = received.profile_name.iter().map(|sealed| sealed.key);
     let text = received.text.iter().map(|sealed| sealed.key);
     let file = received.file.iter().map(|file| file.description.key);
+    let payload = received.payload.iter().map(|sealed| sealed.key);
+    let details = received.details.iter().map(|sealed| sealed.key);
+    let wamid = std::iter::once(received.wamid.key);
     let aliases = received
         .from
         .iter()
         .filter_map(|alias| Some(alias.sealed.as_ref()?.key));
-    name.chain(text).chain(file).chain(aliases)
+    name.chain(text)
+        .chain(payload)
+        .chain(details)
+        .chain(file)
+        .chain(wamid)
+        .chain(aliases)
 }
 
 fn written(
@@ -251,7 +262,16 @@ fn written(
         Some(sealed) => keys.open(sealed, purpose::INBOUND)?.value(),
         None => None,
     };
-    Ok(v1::InboundMessage {
+    let payload: Option<TextBody> = match &received.payload {
+        Some(sealed) => keys.open(sealed, purpose::INBOUND)?.value(),
+        None => None,
+    };
+    let details: Option<InboundDetails> = match &received.details {
+        Some(sealed) => keys.open(sealed, purpose::INBOUND_DETAILS)?.value(),
+        None => None,
+    };
+    let wamid: Option<Wamid> = keys.open(&received.wamid, purpose::WAMID)?.value();
+    let mut message = v1::InboundMessage {
         inbound_id: event.id.to_string(),
         to: received.number.as_str().to_owned(),
         contact_id: named
@@ -265,8 +285,15 @@ fn written(
             Some(file) => Some(shown_file(file, keys)?),
             None => None,
         },
+        provider_message_id: wamid.map(|wamid| wamid.0).unwrap_or_default(),
+        payload: payload.map(|payload| payload.0).unwrap_or_default(),
         occurred_at: Some(timestamp::render(received.provider_at)),
-    })
+        ..v1::InboundMessage::default()
+    };
+    if let Some(details) = &details {
+        inbound::describe(details, &mut message);
+    }
+    Ok(message)
 }
 
 fn shown_file(file: &ReceivedFile, keys: &LoadedKeys) -> Result<v1::InboundFile, KeyError> {
@@ -276,6 +303,7 @@ fn shown_file(file: &ReceivedFile, keys: &LoadedKeys) -> Result<v1::InboundFile,
         file_id: file.id.to_string(),
         media_type: media_type.unwrap_or_default(),
         filename: filename.unwrap_or_default(),
+        ..v1::InboundFile::default()
     })
 }
 
