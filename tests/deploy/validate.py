@@ -6,6 +6,7 @@
 Each problem is a line on standard error that begins with the name of what was checked; the exit code is 1 if there is any.
 """
 
+import functools
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-import kubernetes_validate
+import kubernetes_validate.utils
 import yaml
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +24,9 @@ KUBERNETES = ("1.30", "1.37")
 LAST_TRACES_SECONDS = 3
 # Made by an operator, so that no Secret of ours has it.
 OPERATORS_SECRETS = {"assent-postgres-app": {"uri": "postgresql://assent:x@127.0.0.1:1/assent"}}
+
+# The library would read all definitions of a version anew for each manifest.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 problems = []
 
