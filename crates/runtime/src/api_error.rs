@@ -46,6 +46,8 @@ pub enum ErrorCode {
     MessageUnknown,
     /// The tenant has no such number.
     NumberUnknown,
+    /// The account has no such template.
+    TemplateUnknown,
     /// Nothing is recorded about the contact.
     ContactUnknown,
     /// The contact is not suppressed.
@@ -70,6 +72,12 @@ pub enum ErrorCode {
     SubscriberTooSlow,
     /// A position beyond the newest event.
     PositionAhead,
+    /// Meta refused what was asked of it.
+    ProviderRefused,
+    /// Meta takes no more calls for now.
+    ProviderThrottled,
+    /// Meta did not answer.
+    ProviderUnavailable,
     /// Too much is in flight or waiting.
     Overloaded,
     /// The store cannot be reached.
@@ -84,7 +92,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::BodyTooLarge,
         Self::ApiKeyMissing,
@@ -94,6 +102,7 @@ impl ErrorCode {
         Self::ScopeMissing,
         Self::MessageUnknown,
         Self::NumberUnknown,
+        Self::TemplateUnknown,
         Self::ContactUnknown,
         Self::SuppressionUnknown,
         Self::FileUnknown,
@@ -106,6 +115,9 @@ impl ErrorCode {
         Self::Conflict,
         Self::SubscriberTooSlow,
         Self::PositionAhead,
+        Self::ProviderRefused,
+        Self::ProviderThrottled,
+        Self::ProviderUnavailable,
         Self::Overloaded,
         Self::StoreUnavailable,
         Self::ShuttingDown,
@@ -174,6 +186,13 @@ impl ErrorCode {
                 "there is no such message",
             ),
             Self::NumberUnknown => ("NUMBER_UNKNOWN", Code::NotFound, 404, Never, "there is no such number"),
+            Self::TemplateUnknown => (
+                "TEMPLATE_UNKNOWN",
+                Code::NotFound,
+                404,
+                Never,
+                "there is no such template in this language",
+            ),
             Self::ContactUnknown => (
                 "CONTACT_UNKNOWN",
                 Code::NotFound,
@@ -251,6 +270,27 @@ impl ErrorCode {
                 416,
                 Never,
                 "the position lies beyond the newest event",
+            ),
+            Self::ProviderRefused => (
+                "PROVIDER_REFUSED",
+                Code::FailedPrecondition,
+                422,
+                Never,
+                "Meta refused this",
+            ),
+            Self::ProviderThrottled => (
+                "PROVIDER_THROTTLED",
+                Code::ResourceExhausted,
+                429,
+                Later,
+                "Meta takes no more calls for now",
+            ),
+            Self::ProviderUnavailable => (
+                "PROVIDER_UNAVAILABLE",
+                Code::Unavailable,
+                503,
+                Later,
+                "Meta did not answer",
             ),
             Self::Overloaded => ("OVERLOADED", Code::ResourceExhausted, 429, Later, "too much is waiting"),
             Self::StoreUnavailable => (

@@ -336,7 +336,8 @@ impl NatsConfig {
         }
         let decoded = |text: Option<&str>| {
             let text = percent_encoding::percent_decode_str(text.unwrap_or_default()).decode_utf8();
-            let text = text.map_err(|_| PlatformError::Nats("user and password in nats.url are not UTF-8".to_owned()))?;
+            let text =
+                text.map_err(|_| PlatformError::Nats("user and password in nats.url are not UTF-8".to_owned()))?;
             Ok::<_, PlatformError>(text.into_owned())
         };
         let user = decoded(first.username())?;
@@ -413,7 +414,8 @@ mod tests {
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
-            let info = br#"INFO {"server_id":"one","version":"2.11.0","proto":1,"max_payload":1024,"auth_required":true}"#;
+            let info =
+                br#"INFO {"server_id":"one","version":"2.11.0","proto":1,"max_payload":1024,"auth_required":true}"#;
             stream.write_all(info).await.unwrap();
             stream.write_all(b"\r\n").await.unwrap();
             let mut line = String::new();
@@ -435,12 +437,17 @@ mod tests {
         let told = introduction("tok3n@").await;
         assert_eq!(told["auth_token"], "tok3n");
         let told = introduction("").await;
-        assert_eq!((&told["user"], &told["auth_token"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!(
+            (&told["user"], &told["auth_token"]),
+            (&serde_json::Value::Null, &serde_json::Value::Null)
+        );
     }
 
     #[test]
     fn nats_servers_with_different_passwords_are_refused_without_showing_them() {
-        let servers = config("nats://a:hunter2@one:4222,nats://a:hunter3@two:4222").servers().unwrap();
+        let servers = config("nats://a:hunter2@one:4222,nats://a:hunter3@two:4222")
+            .servers()
+            .unwrap();
         let error = NatsConfig::options(&servers).err().unwrap();
         assert!(!error.to_string().contains("hunter"), "{error}");
         let servers = config("nats://a:hunter2@one:4222,nats://two:4222").servers().unwrap();

@@ -15,13 +15,14 @@
 //! | module | noun |
 //! |---|---|
 //! | [`message`] | what is sent, and the local check of it |
+//! | [`template`] | what a template says of itself: whether a message fits it, how it looks, what Meta would refuse |
 //! | [`media`] | what a file is, and whether it may be sent |
 //! | [`client`] | the HTTP calls |
 //! | [`callback`] | what Meta reports back |
 //! | [`signature`], [`challenge`] | proof that a callback is Meta's, and that the endpoint is ours |
 //! | [`graph_error`], [`error_table`] | an error as Meta states it, and what is known of its code |
 //! | [`limits`] | every number Meta documents |
-//! | [`text`] | formatting marks and `wa.me` links |
+//! | [`text`] | formatting marks, links that need an app, `wa.me` links and their QR codes |
 
 pub mod callback;
 pub mod challenge;

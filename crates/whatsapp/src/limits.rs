@@ -152,4 +152,4 @@ pub const UPLOADED_MEDIA_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// How long a received file can be downloaded (Cloud API, "Media"; 30 days before October 2025).
 pub const RECEIVED_MEDIA_LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// How long a file may take to be uploaded or downloaded: 100 MB on a line of 10 Mbit/s take 80 seconds.
-pub const MEDIA_TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
+pub const MEDIA_TRANSFER_TIMEOUT: Duration = Duration::from_mins(2);

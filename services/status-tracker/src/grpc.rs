@@ -2,12 +2,16 @@
 
 mod events;
 mod numbers;
+mod provider;
 mod suppressions;
+mod templates;
 mod tracking;
 
 pub(crate) use events::EventApi;
 pub(crate) use numbers::{NumberApi, render_change};
+pub(crate) use provider::Provider;
 pub(crate) use suppressions::SuppressionApi;
+pub(crate) use templates::TemplateApi;
 pub(crate) use tracking::TrackingApi;
 
 use assent_event_store::{ReadError, ShardId};

@@ -23,7 +23,8 @@ use anyhow::Context as _;
 use assent_domain::values::{Actor, Term};
 use assent_proto::v1::{
     event_service_server::EventServiceServer, number_service_server::NumberServiceServer,
-    suppression_service_server::SuppressionServiceServer, tracking_service_server::TrackingServiceServer,
+    suppression_service_server::SuppressionServiceServer, template_service_server::TemplateServiceServer,
+    tracking_service_server::TrackingServiceServer,
 };
 use assent_read_models::Views;
 use assent_runtime::{
@@ -45,7 +46,7 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
         .await
         .context("the tables of the suppression decider")?;
     let views = Views::open(&host.platform.store).await.context("the read models")?;
-    add_services(config.subscriptions.clone(), &views, host);
+    add_services(config.subscriptions.clone(), &views, &meta, host);
     for shard in host.platform.store.shards() {
         let observer = observe::Observing {
             platform: host.platform.clone(),
@@ -98,7 +99,12 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
 }
 
 /// Adds the services to the port for callers.
-fn add_services(subscriptions: SubscriptionsConfig, views: &Views, host: &mut Host) {
+fn add_services(
+    subscriptions: SubscriptionsConfig,
+    views: &Views,
+    meta: &assent_whatsapp::client::Client,
+    host: &mut Host,
+) {
     let ground = grpc::Ground {
         platform: host.platform.clone(),
         views: views.clone(),
@@ -106,7 +112,17 @@ fn add_services(subscriptions: SubscriptionsConfig, views: &Views, host: &mut Ho
     let max = grpc::REQUEST_BYTES_MAX;
     let shutdown = host.supervisor.shutdown().clone();
     let events = grpc::EventApi::new(ground.clone(), subscriptions, shutdown);
-    host.add_service(NumberServiceServer::new(grpc::NumberApi(ground.clone())).max_decoding_message_size(max));
+    let provider = grpc::Provider::new(meta.clone());
+    let numbers = grpc::NumberApi {
+        ground: ground.clone(),
+        provider: provider.clone(),
+    };
+    let templates = grpc::TemplateApi {
+        ground: ground.clone(),
+        provider,
+    };
+    host.add_service(NumberServiceServer::new(numbers).max_decoding_message_size(max));
+    host.add_service(TemplateServiceServer::new(templates).max_decoding_message_size(max));
     host.add_service(
         SuppressionServiceServer::new(grpc::SuppressionApi(ground.clone())).max_decoding_message_size(max),
     );

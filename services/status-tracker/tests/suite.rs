@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod suite {
+    mod managing;
     mod observing;
     mod people;
     mod subscribing;

@@ -1,7 +1,6 @@
 //! Fields of Meta's list that this crate names but does not take apart, because no two sources agree on their shape or
 //! nothing here acts on them (Cloud API, "Webhooks", fields).
 
-use crate::json::Fields;
 use crate::open_enum::open_enum;
 use crate::redact::redacted_debug;
 use crate::timestamp::Timestamp;
@@ -93,7 +92,6 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::super::{Update, parse};
-    use super::*;
 
     fn only(field: &str, value: &str) -> Update {
         let body = format!(r#"{{"entry":[{{"id":"1","changes":[{{"field":"{field}","value":{value}}}]}}]}}"#);

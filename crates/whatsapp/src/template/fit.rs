@@ -5,7 +5,7 @@ use super::definition::{buttons_of, variables_of_body};
 use super::variables;
 use crate::limits;
 use crate::message::check::Checker;
-use crate::message::{ButtonKind, Component, Invalid, Parameter, ParameterValue, Template, WrittenTemplate};
+use crate::message::{ButtonKind, Component, Invalid, Parameter, ParameterValue, Recipient, Template, WrittenTemplate};
 
 impl Definition {
     /// Checks a message against this definition and by itself: counts, names, kinds, buttons, and the lengths after filling in.
@@ -42,6 +42,19 @@ impl Definition {
                 one_time_password(&message.components, checker);
             }
         });
+        checker.finish()
+    }
+
+    /// Whether the template may go to a recipient: a one-time password needs a phone number (error 131062).
+    pub fn check_recipient(&self, recipient: &Recipient) -> Result<(), Invalid> {
+        let mut checker = Checker::default();
+        if self.is_one_time_password() && matches!(recipient, Recipient::BusinessScopedUser(_)) {
+            checker.problem_at(
+                "recipient",
+                "a business-scoped user id",
+                "a phone number: the template is a one-time password",
+            );
+        }
         checker.finish()
     }
 
@@ -149,7 +162,7 @@ impl Fit {
                 }
                 (None, true) => checker.problem_at("parameter_name", "nothing", "the name of the variable"),
                 (Some(_), false) => {
-                    checker.problem_at("parameter_name", "a name", "no name: the variables go by order")
+                    checker.problem_at("parameter_name", "a name", "no name: the variables go by order");
                 }
                 _ => {}
             }
@@ -259,10 +272,10 @@ fn hydrated(part: &str, text: &str, names: &[String], parameters: &[Parameter], 
 
 /// What fills a variable: by name if the parameters have names, else by the variable's place among the names.
 pub(super) fn value_of<'p>(name: &str, names: &[String], parameters: &'p [Parameter]) -> Option<&'p str> {
-    let named = parameters
+    let by_name = parameters
         .iter()
         .find(|parameter| parameter.name.as_deref() == Some(name));
-    let parameter = named.or_else(|| {
+    let parameter = by_name.or_else(|| {
         // `{{2}}` takes the second parameter, also where the text has it before `{{1}}`.
         let number = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         let place = number.or_else(|| names.iter().position(|known| known == name))?;

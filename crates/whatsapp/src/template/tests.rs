@@ -4,13 +4,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::message::{
-    ButtonKind, CarouselCard, Component, Currency, DateTime, Media, MediaSource, Parameter, ParameterValue, Template,
+    ButtonKind, CarouselCard, Component, Currency, DateTime, Media, MediaSource, Parameter, ParameterValue, Recipient,
+    Template,
 };
 
 fn definition(category: &str, format: &str, components: Value) -> Definition {
-    Definition::from_value(json!({"name": "order_ready", "language": "en_US", "category": category,
-        "parameter_format": format, "components": components}))
-    .unwrap()
+    let mut listed =
+        json!({"name": "order_ready", "language": "en_US", "category": category, "parameter_format": format});
+    listed["components"] = components;
+    Definition::from_value(listed).unwrap()
 }
 
 /// A template with everything ordinary: media header, two variables, footer, three buttons.
@@ -238,6 +240,11 @@ fn a_one_time_password_is_short_and_the_same_in_body_and_button() {
     assert_eq!(paths(otp.check(&with(long, long))).len(), 2);
     assert_eq!(otp.render(&with("481516", "481516")).unwrap().body, "481516");
     assert_eq!(otp.validate(), Ok(()));
+    let phone = Recipient::Phone("+12025550142".into());
+    let user = Recipient::BusinessScopedUser("US.408".into());
+    assert_eq!(otp.check_recipient(&phone), Ok(()));
+    assert_eq!(paths(otp.check_recipient(&user)), ["recipient"]);
+    assert_eq!(order_ready().check_recipient(&user), Ok(()));
 }
 
 fn carousel() -> Definition {
@@ -481,11 +488,9 @@ fn too_many_variables_open_marks_and_app_links_are_warned_of() {
 }
 
 fn with_buttons(buttons: Value) -> Definition {
-    definition(
-        "UTILITY",
-        "POSITIONAL",
-        json!([{"type": "BODY", "text": "Your order is ready."}, {"type": "BUTTONS", "buttons": buttons}]),
-    )
+    let mut components = json!([{"type": "BODY", "text": "Your order is ready."}, {"type": "BUTTONS"}]);
+    components[1]["buttons"] = buttons;
+    definition("UTILITY", "POSITIONAL", components)
 }
 
 #[test]
@@ -520,7 +525,7 @@ fn buttons_keep_metas_rules() {
         (json!([reply("A label of more than 25 ch.")]), first("text")),
         (json!([reply("Hi {{1}}")]), first("text")),
         (json!([reply(" A")]), first("text")),
-        (json!([reply("A"), reply("A")]), all.clone()),
+        (json!([reply("A"), reply("A")]), vec![]),
         (json!([reply("A"), phone, reply("B")]), all.clone()),
         (
             json!([phone, {"type": "PHONE_NUMBER", "text": "Call us", "phone_number": "+12025550101"}]),
@@ -546,6 +551,8 @@ fn buttons_keep_metas_rules() {
         assert_eq!(found, expected, "{buttons}");
     }
     assert_eq!(advice(&order_ready(), Severity::Hint), ["components[3].buttons"]);
+    let alike = with_buttons(json!([reply("A"), reply("A")]));
+    assert_eq!(advice(&alike, Severity::Warning), ["components[1].buttons"]);
 }
 
 #[test]

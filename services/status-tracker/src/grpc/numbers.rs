@@ -1,6 +1,8 @@
 //! `NumberService`.
 
-use super::{Ground, Party, page, query_error};
+mod at_meta;
+
+use super::{Ground, Party, page, provider::Provider, query_error};
 use assent_api::{Problems, ids, timestamp};
 use assent_domain::{
     events::{NumberObserved, NumberStatus, QualityRating},
@@ -21,7 +23,10 @@ const DAYS: u32 = 7;
 
 /// The service as tonic calls it.
 #[derive(Debug, Clone)]
-pub(crate) struct NumberApi(pub(crate) Ground);
+pub(crate) struct NumberApi {
+    pub(crate) ground: Ground,
+    pub(crate) provider: Provider,
+}
 
 /// What is known of a tenant's numbers.
 struct Known {
@@ -31,7 +36,7 @@ struct Known {
 
 impl NumberApi {
     async fn known(&self, party: &Party) -> Result<Known, ApiError> {
-        let store = &self.0.platform.store;
+        let store = &self.ground.platform.store;
         let days = quality::window(log::now(), DAYS);
         let (observed, counts) = tokio::try_join!(
             quality::numbers(store, party.shard, &party.tenant.id),
@@ -52,7 +57,7 @@ impl NumberService for NumberApi {
         &self,
         request: Request<v1::GetNumberRequest>,
     ) -> Result<Response<v1::GetNumberResponse>, Status> {
-        let party = self.0.party(&*grpc::require(&request, Scope::Read)?)?;
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
         let number = own_number(&party, &request.get_ref().phone_number_id)?;
         let known = self.known(&party).await?;
         Ok(Response::new(v1::GetNumberResponse {
@@ -64,7 +69,7 @@ impl NumberService for NumberApi {
         &self,
         request: Request<v1::ListNumbersRequest>,
     ) -> Result<Response<v1::ListNumbersResponse>, Status> {
-        let party = self.0.party(&*grpc::require(&request, Scope::Read)?)?;
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
         let request = request.get_ref();
         let mut problems = Problems::new();
         let page = page(request.page_size, &request.page_token, &mut problems);
@@ -92,7 +97,7 @@ impl NumberService for NumberApi {
         &self,
         request: Request<v1::GetNumberHistoryRequest>,
     ) -> Result<Response<v1::GetNumberHistoryResponse>, Status> {
-        let party = self.0.party(&*grpc::require(&request, Scope::Read)?)?;
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
         let request = request.get_ref();
         let mut problems = Problems::new();
         let page = page(request.page_size, &request.page_token, &mut problems);
@@ -104,7 +109,7 @@ impl NumberService for NumberApi {
         problems.into_result()?;
         let number = own_number(&party, &request.phone_number_id)?;
         let number = PhoneNumberId::try_new(&number.phone_number_id).map_err(ApiError::internal)?;
-        let store = &self.0.platform.store;
+        let store = &self.ground.platform.store;
         let history = quality::history(store, party.shard, &party.tenant.id, &number, (from, until), &page);
         let history = history.await.map_err(query_error)?;
         let changes = history
@@ -115,6 +120,64 @@ impl NumberService for NumberApi {
             changes: changes.collect(),
             next_page_token: history.next.unwrap_or_default(),
         }))
+    }
+
+    async fn get_business_profile(
+        &self,
+        request: Request<v1::GetBusinessProfileRequest>,
+    ) -> Result<Response<v1::GetBusinessProfileResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
+        let profile = at_meta::profile(&self.provider, &party, &request.get_ref().phone_number_id).await?;
+        Ok(Response::new(v1::GetBusinessProfileResponse { profile: Some(profile) }))
+    }
+
+    async fn update_business_profile(
+        &self,
+        request: Request<v1::UpdateBusinessProfileRequest>,
+    ) -> Result<Response<v1::UpdateBusinessProfileResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Admin)?)?;
+        at_meta::update_profile(&self.provider, &party, request.get_ref()).await?;
+        Ok(Response::new(v1::UpdateBusinessProfileResponse {}))
+    }
+
+    async fn list_blocked_users(
+        &self,
+        request: Request<v1::ListBlockedUsersRequest>,
+    ) -> Result<Response<v1::ListBlockedUsersResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
+        let listed = at_meta::blocked(&self.provider, &party, request.get_ref()).await?;
+        Ok(Response::new(listed))
+    }
+
+    async fn block_users(
+        &self,
+        request: Request<v1::BlockUsersRequest>,
+    ) -> Result<Response<v1::BlockUsersResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Admin)?)?;
+        let request = request.get_ref();
+        let (id, users) = (&request.phone_number_id, &request.users);
+        let outcomes = at_meta::change_blocks(&self.provider, &party, at_meta::Wish::Block, id, users).await?;
+        Ok(Response::new(v1::BlockUsersResponse { outcomes }))
+    }
+
+    async fn unblock_users(
+        &self,
+        request: Request<v1::UnblockUsersRequest>,
+    ) -> Result<Response<v1::UnblockUsersResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Admin)?)?;
+        let request = request.get_ref();
+        let (id, users) = (&request.phone_number_id, &request.users);
+        let outcomes = at_meta::change_blocks(&self.provider, &party, at_meta::Wish::Unblock, id, users).await?;
+        Ok(Response::new(v1::UnblockUsersResponse { outcomes }))
+    }
+
+    async fn get_callback_subscription(
+        &self,
+        request: Request<v1::GetCallbackSubscriptionRequest>,
+    ) -> Result<Response<v1::GetCallbackSubscriptionResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Read)?)?;
+        let callbacks = at_meta::callbacks(&self.provider, &party, &request.get_ref().phone_number_id).await?;
+        Ok(Response::new(callbacks))
     }
 }
 

@@ -107,6 +107,7 @@ impl Stage {
             text: Some(keys[0].seal(&TextBody(text.to_owned()), purpose::INBOUND).unwrap()),
             payload: None,
             file: None,
+            details: None,
             in_reply_to: None,
             opens_window: true,
             provider_at: when,

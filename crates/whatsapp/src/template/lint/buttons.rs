@@ -39,9 +39,18 @@ impl Level<'_> {
                 "at most three of one kind: some desktop clients show the message without any of them",
             );
         }
-        checker.distinct("buttons", buttons.iter().filter_map(|button| button.label.as_deref()));
+        let mut labels: Vec<&str> = buttons.iter().filter_map(|button| button.label.as_deref()).collect();
+        labels.sort_unstable();
+        if labels.windows(2).any(|pair| pair[0] == pair[1]) {
+            advice.warn(
+                checker,
+                "buttons",
+                "two buttons with one label",
+                "labels that tell the buttons apart",
+            );
+        }
         checker.each("buttons", buttons, |checker, button| {
-            self.button(button, checker, advice)
+            self.button(button, checker, advice);
         });
     }
 
@@ -55,7 +64,7 @@ impl Level<'_> {
                 }
             }
             None if !has_label_of_its_own(&button.action) => {
-                checker.problem_at("text", "nothing", "the button's label")
+                checker.problem_at("text", "nothing", "the button's label");
             }
             None => {}
         }

@@ -127,7 +127,8 @@ impl Definition {
             TemplateCategory::Marketing => (limits::MARKETING_TTL_S, false),
             TemplateCategory::Other(_) => return,
         };
-        if !range.contains(&seconds) && !(seconds == -1 && may_be_unlimited) {
+        let is_unlimited = seconds == -1 && may_be_unlimited;
+        if !range.contains(&seconds) && !is_unlimited {
             let unlimited = if may_be_unlimited { ", or -1 for 30 days" } else { "" };
             checker.problem_at(
                 "message_send_ttl_seconds",
@@ -213,7 +214,7 @@ impl Level<'_> {
         checker.each("components", parts, |checker, part| match part {
             Part::Header(header) => self.header(header, checker, advice),
             Part::Body(body) => self.body(body, checker, advice),
-            Part::Footer(footer) => self.footer(footer, checker, advice),
+            Part::Footer(footer) => lint_footer(footer, checker, advice),
             Part::Buttons(buttons) => self.buttons(buttons, checker, advice),
             Part::LimitedTimeOffer(offer) => checker.field("limited_time_offer", |checker| {
                 checker.length("text", &offer.text, 1, limits::OFFER_TEXT_CHARS_MAX);
@@ -286,31 +287,6 @@ impl Level<'_> {
         texts::advise(text, count, checker, advice);
     }
 
-    fn footer(&self, footer: &Footer, checker: &mut Checker, advice: &mut Advice) {
-        match footer.text.as_deref() {
-            Some(text) => {
-                checker.length("text", text, 1, limits::TEMPLATE_FOOTER_CHARS_MAX);
-                texts::no_variables("text", text, checker);
-                if text.contains('\n') {
-                    advice.warn(checker, "text", "a line break", "a footer on one line");
-                }
-            }
-            None if footer.code_expiration_minutes.is_none() => {
-                checker.problem_at("text", "nothing", "the text of the footer");
-            }
-            None => {}
-        }
-        if let Some(minutes) = footer.code_expiration_minutes
-            && !limits::CODE_EXPIRATION_MINUTES.contains(&minutes)
-        {
-            checker.problem_at(
-                "code_expiration_minutes",
-                format!("{minutes} minutes"),
-                "1 to 90 minutes",
-            );
-        }
-    }
-
     /// Cards have a header and a body or buttons, and all of them the same parts.
     fn carousel(&self, cards: &[Card], checker: &mut Checker, advice: &mut Advice) {
         checker.count(
@@ -344,6 +320,31 @@ impl Level<'_> {
             }
             level.parts(&card.components, checker, advice);
         });
+    }
+}
+
+fn lint_footer(footer: &Footer, checker: &mut Checker, advice: &mut Advice) {
+    match footer.text.as_deref() {
+        Some(text) => {
+            checker.length("text", text, 1, limits::TEMPLATE_FOOTER_CHARS_MAX);
+            texts::no_variables("text", text, checker);
+            if text.contains('\n') {
+                advice.warn(checker, "text", "a line break", "a footer on one line");
+            }
+        }
+        None if footer.code_expiration_minutes.is_none() => {
+            checker.problem_at("text", "nothing", "the text of the footer");
+        }
+        None => {}
+    }
+    if let Some(minutes) = footer.code_expiration_minutes
+        && !limits::CODE_EXPIRATION_MINUTES.contains(&minutes)
+    {
+        checker.problem_at(
+            "code_expiration_minutes",
+            format!("{minutes} minutes"),
+            "1 to 90 minutes",
+        );
     }
 }
 
