@@ -321,6 +321,7 @@ pub(super) async fn write(platform: &Platform, from: &str, text: &str, at: Times
         kind: Term::try_new("text").unwrap(),
         text: Some(key.seal(&TextBody(text.to_owned()), purpose::INBOUND).unwrap()),
         payload: None,
+        details: None,
         file: None,
         in_reply_to: None,
         opens_window: true,

@@ -3,17 +3,20 @@
 use super::support::{SHARD, Stage};
 use assent_domain::{
     events::{
-        Authorized, DecisionEvent, MessageReceived, ProviderError, ProviderEvent, ProviderStatus, StatusReported,
-        SuppressionEvent,
+        Authorized, Content, DecisionEvent, FreeForm, MessageReceived, ProviderError, ProviderEvent, ProviderStatus,
+        Recipient, Reference, RequestEvent, StatusReported, Submitted, SuppressionEvent,
     },
-    values::{AliasKind, AliasRef, Category, ContactId, MessageId, PhoneNumberId, Term, TextBody, Timestamp, Wamid},
+    values::{
+        AliasKind, AliasRef, Category, ContactId, Fingerprint, MessageId, PhoneNumberId, Term, TextBody, Timestamp,
+        Wamid,
+    },
 };
 use assent_event_store::RecordedEvent;
 use assent_runtime::{
     facts::of_category,
     streams::{Subject, purpose},
 };
-use assent_sealed::{AliasHash, KeyClass};
+use assent_sealed::{AliasHash, KeyClass, KeyId, Sealed};
 use assent_simulator::DEFAULT_NUMBER_ID;
 
 pub(super) fn at(hours: i64) -> Timestamp {
@@ -63,11 +66,45 @@ pub(super) fn status(message: MessageId, word: &str, when: Timestamp, code: Opti
     }))
 }
 
+/// Sealed with a key that nobody has: nobody opens it here.
+fn nothing<T>() -> Sealed<T> {
+    Sealed::from_parts(KeyId(uuid::Uuid::from_u128(1)), vec![0; 40])
+}
+
 impl Stage {
     /// A message to a person that was let out.
     pub(super) async fn let_out(&self, id: u128, person: u8) {
         let decision = authorized(contact(self, person));
         self.record("acme", Subject::Message(message(id)), &decision).await;
+    }
+
+    /// A reaction to what a person wrote, let out.
+    pub(super) async fn react(&self, id: u128, person: u8) {
+        let submitted = RequestEvent::from(Box::new(Submitted {
+            tenant: super::support::tenant("acme"),
+            sender: PhoneNumberId::try_new(DEFAULT_NUMBER_ID).unwrap(),
+            recipient: Recipient {
+                alias: alias(person),
+                other_spellings: Vec::new(),
+                address: nothing(),
+            },
+            content: Content::FreeForm {
+                form: FreeForm::Reaction,
+                body: nothing(),
+            },
+            refers_to: Some(Reference {
+                message: None,
+                wamid: nothing(),
+            }),
+            purpose: None,
+            fingerprint: Fingerprint::default(),
+            expires_at: at(100),
+            campaign: None,
+            tags: std::collections::BTreeMap::new(),
+            accepted_at: at(0),
+        }));
+        self.record("acme", Subject::Message(message(id)), &submitted).await;
+        self.let_out(id, person).await;
     }
 
     pub(super) async fn report(&self, id: u128, word: &str, when: Timestamp) {
@@ -106,6 +143,7 @@ impl Stage {
             kind: Term::from_provider("text"),
             text: Some(keys[0].seal(&TextBody(text.to_owned()), purpose::INBOUND).unwrap()),
             payload: None,
+            details: None,
             file: None,
             details: None,
             in_reply_to: None,

@@ -86,7 +86,7 @@ async fn a_message_that_is_delivered_after_all_lifts_the_suppression() {
 async fn three_silent_messages_after_a_delivered_one_are_a_suspicion_while_callbacks_come() {
     let stage = Stage::start_with(quick).await;
     others(&stage, 0..=4).await;
-    for person in [7, 8, 9] {
+    for person in [5, 7, 8, 9] {
         story(
             &stage,
             u128::from(person) * 100,
@@ -100,6 +100,11 @@ async fn three_silent_messages_after_a_delivered_one_are_a_suspicion_while_callb
         story(&stage, 700 + nth, 7, &[("sent", hour)]).await;
         story(&stage, 800 + nth, 8, &[("sent", hour)]).await;
         story(&stage, 900 + nth, 9, &[("sent", hour)]).await;
+    }
+    // Of a reaction nothing but `sent` is ever reported: 5 is not silent.
+    for (nth, hour) in [(1, 5), (2, 6), (3, 7)] {
+        stage.react(500 + nth, 5).await;
+        stage.report(500 + nth, "sent", at(hour)).await;
     }
     stage.fail(802, 131_049, at(7)).await;
     stage.report(903, "delivered", at(8)).await;
@@ -115,7 +120,7 @@ async fn three_silent_messages_after_a_delivered_one_are_a_suspicion_while_callb
         (stage.concluded(7).await == ["suppression.suspected_blocked"]).then_some(())
     })
     .await;
-    for person in [6, 8, 9] {
+    for person in [5, 6, 8, 9] {
         assert!(stage.concluded(person).await.is_empty(), "{person}");
     }
     let events = stage.events::<SuppressionEvent>().await;
