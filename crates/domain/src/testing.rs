@@ -82,6 +82,7 @@ pub(crate) fn submitted_with(field: &str, hash: u8) -> Submitted {
         expires_at: at(86_400),
         campaign: None,
         tags: BTreeMap::new(),
+        fetch_credential: None,
         accepted_at: at(1),
     }
 }

@@ -6,6 +6,7 @@ mod content;
 mod events;
 mod failure;
 mod json;
+mod media;
 mod messages;
 mod words;
 
@@ -14,5 +15,6 @@ pub(crate) use consent::{OptIn, OptOut, opt_in, opt_out};
 pub(crate) use content::recipient;
 pub(crate) use events::{EventsCommand, events};
 pub(crate) use failure::{Failure, reason_of};
+pub(crate) use media::{MediaCommand, media};
 pub(crate) use messages::{Check, Explain, Send, check, explain, send};
 pub(crate) use words::{reason_name, state_name};

@@ -71,6 +71,9 @@ enum Command {
     /// Follow what happens
     #[command(subcommand)]
     Events(client::EventsCommand),
+    /// Read files that people sent
+    #[command(subcommand)]
+    Media(client::MediaCommand),
 
     /// Say everything that is wrong with a configuration file, or show what is in force (secrets hidden)
     CheckConfig(Configured),
@@ -157,6 +160,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::OptOut(command) => client::opt_out(&command).await,
         Command::Explain(command) => client::explain(&command).await,
         Command::Events(command) => client::events(&command).await,
+        Command::Media(command) => client::media(&command).await,
         Command::CheckConfig(file) => role::check_config(&file.config, &environment),
         Command::Migrate(place) => log::migrate(&place).await,
         Command::Verify(place) => log::verify(&place).await,

@@ -193,8 +193,7 @@ impl Dispatcher {
                 return (self.conclude(shard, candidate, facts, commands).await, Some(slot));
             }
         };
-        let tenant = &candidate.origin.tenant;
-        let used = match uploads::prepare_message(self, tenant, &submitted.sender, &token, &mut body) {
+        let used = match uploads::prepare_message(self, &submitted, &token, &mut body) {
             Prepared::Ready(used) => used,
             Prepared::Waits => {
                 let commands = wait_for_media(&facts.attempts, log::now());

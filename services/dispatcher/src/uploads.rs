@@ -21,7 +21,10 @@ pub(crate) use self::table::prepare;
 
 use self::{links::MediaLink, table::Upload};
 use crate::{config::MediaConfig, dispatcher::Dispatcher, limits};
-use assent_domain::values::{PhoneNumberId, TenantId, Timestamp};
+use assent_domain::{
+    events::Submitted,
+    values::{Label, PhoneNumberId, TenantId, Timestamp},
+};
 use assent_fetch::{FetchConfig, Fetcher, Unbuildable};
 use assent_runtime::log;
 use assent_whatsapp::{Secret, media::AudioRule, message::OutgoingMessage};
@@ -93,6 +96,8 @@ enum Known {
 struct Wanted {
     tenant: TenantId,
     number: PhoneNumberId,
+    /// The name of the credential to fetch it with.
+    credential: Option<Label>,
     link: MediaLink,
     /// What the link is known by: keyed hash of tenant, credential, kind and link.
     hash: Hash,
@@ -205,25 +210,24 @@ enum Look {
 /// Puts Meta's ids in the place of links, as far as they are there.
 pub(crate) fn prepare_message(
     dispatcher: &Arc<Dispatcher>,
-    tenant: &TenantId,
-    number: &PhoneNumberId,
+    submitted: &Submitted,
     token: &Secret,
     message: &mut OutgoingMessage,
 ) -> Prepared {
     let uploads = &dispatcher.uploads;
+    if submitted.fetch_credential.is_none() && !uploads.config.upload_links {
+        return Prepared::Ready(Vec::new());
+    }
     let Some((root, payload)) = links::payload(&mut message.content) else {
         return Prepared::Ready(Vec::new());
     };
-    let found = links::find(root, payload);
-    let wanted = found
-        .into_iter()
-        .filter(|link| link.credential.is_some() || uploads.config.upload_links);
     let (mut used, mut ids, mut waits) = (Vec::new(), Vec::new(), false);
-    for link in wanted {
+    for link in links::find(root, payload) {
         let wanted = Wanted {
-            tenant: tenant.clone(),
-            number: number.clone(),
-            hash: link_hash(dispatcher, tenant, &link),
+            tenant: submitted.tenant.clone(),
+            number: submitted.sender.clone(),
+            credential: submitted.fetch_credential.clone(),
+            hash: link_hash(dispatcher, submitted, &link),
             link,
         };
         match uploads.look(dispatcher, &wanted, token) {
@@ -245,10 +249,9 @@ pub(crate) fn prepare_message(
     Prepared::Ready(used)
 }
 
-fn link_hash(dispatcher: &Dispatcher, tenant: &TenantId, link: &MediaLink) -> Hash {
-    let kind = link.kind_name();
-    let credential = link.credential.as_deref().unwrap_or_default();
-    let parts = [tenant.as_str(), credential, kind, &link.link].map(str::as_bytes);
+fn link_hash(dispatcher: &Dispatcher, submitted: &Submitted, link: &MediaLink) -> Hash {
+    let credential = submitted.fetch_credential.as_ref().map_or("", Label::as_str);
+    let parts = [submitted.tenant.as_str(), credential, link.kind_name(), &link.link].map(str::as_bytes);
     dispatcher.platform.hasher.keyed_hash("media_link", &parts)
 }
 

@@ -4,8 +4,12 @@
 
 #[path = "suite/chaos.rs"]
 mod chaos;
+#[path = "suite/files.rs"]
+mod files;
 #[path = "suite/held_back.rs"]
 mod held_back;
+#[path = "suite/links.rs"]
+mod links;
 #[path = "suite/retries.rs"]
 mod retries;
 #[path = "suite/sending.rs"]

@@ -164,6 +164,7 @@ fn submitted(draft: &Draft, keys: &[DataKey]) -> Result<Submitted, KeyError> {
         expires_at: draft.expires_at,
         campaign: draft.campaign.clone(),
         tags: draft.tags.clone(),
+        fetch_credential: draft.fetch_credential.clone(),
         accepted_at: draft.now,
     })
 }

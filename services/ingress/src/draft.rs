@@ -35,6 +35,7 @@ pub(crate) struct Draft {
     pub(crate) purpose: Option<Category>,
     pub(crate) campaign: Option<Label>,
     pub(crate) tags: BTreeMap<Label, Label>,
+    pub(crate) fetch_credential: Option<Label>,
     pub(crate) expires_at: Timestamp,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) now: Timestamp,
@@ -72,7 +73,19 @@ impl Draft {
         if v1::WaitFor::try_from(request.wait_for).is_err() {
             problems.add("wait_for", "is not one of the values");
         }
+        let fetch_credential = match request.fetch_credential.as_str() {
+            "" => None,
+            text => problems.keep("fetch_credential", Label::try_new(text)),
+        };
         let mut stale = Problems::new();
+        if let Some(name) = &fetch_credential
+            && !party.has_fetch_credential(name.as_str())
+        {
+            stale.add(
+                "fetch_credential",
+                "is not the name of a fetch credential of this tenant",
+            );
+        }
         let expires_at = expiry(request.expiry.as_ref(), now, &mut problems, &mut stale);
         let (Some(key), Some(sender), Some(to), Some(composed), true) = (key, sender, to, content, problems.is_empty())
         else {
@@ -111,6 +124,7 @@ impl Draft {
             purpose,
             campaign,
             tags,
+            fetch_credential,
             expires_at,
             now,
             stale,

@@ -8,7 +8,7 @@ use prost::Message as _;
 /// The fingerprint of everything a request says but its key and what it waits for. A field that was not given has none, so
 /// that fields added to the contract later change nothing for requests made before.
 pub(crate) fn of(hasher: &AliasHasher, tenant: &TenantId, to: &Alias, request: &v1::SendMessageRequest) -> Fingerprint {
-    let mut fields = Vec::with_capacity(7);
+    let mut fields = Vec::with_capacity(8);
     let mut add = |field: &str, value: &[u8]| {
         let hash = hasher.keyed_hash("fingerprint", &[tenant.as_str().as_bytes(), field.as_bytes(), value]);
         let field = Term::try_new(field).expect("the fields of the contract are terms");
@@ -37,6 +37,9 @@ pub(crate) fn of(hasher: &AliasHasher, tenant: &TenantId, to: &Alias, request: &
     }
     if !request.campaign.is_empty() {
         add("campaign", request.campaign.as_bytes());
+    }
+    if !request.fetch_credential.is_empty() {
+        add("fetch_credential", request.fetch_credential.as_bytes());
     }
     Fingerprint::new(fields)
 }

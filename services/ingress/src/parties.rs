@@ -8,7 +8,7 @@ use assent_runtime::{
 };
 use assent_whatsapp::{Secret, signature::SignatureVerifier};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, RwLock},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Party {
     numbers: HashMap<String, Number>,
     /// The account that takes what names none.
     pub(crate) first_account: Option<WabaId>,
+    fetch_credentials: HashSet<String>,
 }
 
 /// One of its numbers.
@@ -72,7 +73,13 @@ impl Party {
                 .numbers
                 .first()
                 .and_then(|number| WabaId::try_new(&number.waba_id).ok()),
+            fetch_credentials: tenant.fetch_credentials.keys().cloned().collect(),
         }
+    }
+
+    /// Whether it has a credential of this name.
+    pub(crate) fn has_fetch_credential(&self, name: &str) -> bool {
+        self.fetch_credentials.contains(name)
     }
 
     /// One of its numbers, by Meta's id.

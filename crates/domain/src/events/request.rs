@@ -47,6 +47,9 @@ pub struct Submitted {
     /// The caller's own marks. Not personal data: they are shown in lists and handed out with events.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<Label, Label>,
+    /// The name of the credential by which the links in the content are fetched; the tenants file has the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_credential: Option<Label>,
     /// When it was taken in.
     pub accepted_at: Timestamp,
 }

@@ -111,6 +111,7 @@ pub(crate) fn submitted(number: u128, accepted_at: Timestamp) -> Submitted {
         expires_at: at(86_400_000),
         campaign: number.is_multiple_of(5).then(|| label("autumn")),
         tags,
+        fetch_credential: None,
         accepted_at,
     }
 }

@@ -121,7 +121,10 @@ fn sentence(event: &Event) -> String {
                 Some(assent_proto::v1::inbound_message::Content::Text(text)) => text,
                 None => &inbound.r#type,
             };
-            format!("{from} wrote: {text}")
+            match &inbound.file {
+                Some(file) => format!("{from} wrote: {text} (file {})", file.file_id),
+                None => format!("{from} wrote: {text}"),
+            }
         }
         Some(Payload::Consent(change)) => {
             let consent = |consent: &assent_proto::v1::CategoryConsent| {

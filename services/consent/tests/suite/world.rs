@@ -260,6 +260,7 @@ pub(super) fn submitted(platform: &Platform, to: &str, template_name: Option<&st
         expires_at: log::now() + Duration::from_hours(24),
         campaign: None,
         tags: BTreeMap::new(),
+        fetch_credential: None,
         accepted_at: log::now(),
     }
 }

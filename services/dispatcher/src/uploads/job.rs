@@ -176,12 +176,12 @@ impl Uploads {
 
 /// The credential that the link names, as it stands in the tenants file now.
 fn credential(dispatcher: &Dispatcher, wanted: &Wanted) -> Result<Option<Credential>, Ended> {
-    let Some(name) = &wanted.link.credential else {
+    let Some(name) = &wanted.credential else {
         return Ok(None);
     };
     let tenants = dispatcher.platform.tenants.tenants();
     let tenant = tenants.by_id(&wanted.tenant);
-    let named = tenant.and_then(|tenant| tenant.fetch_credentials.get(name));
+    let named = tenant.and_then(|tenant| tenant.fetch_credentials.get(name.as_str()));
     let credential = named.and_then(|credential| credential.credential().ok());
     let unknown = || Ended::Unfit(Unfit::because("media_credential_unknown"));
     credential.ok_or_else(unknown).map(Some)

@@ -4,9 +4,6 @@ use super::object_at;
 use assent_whatsapp::{media::Kind, message::Content};
 use serde_json::Value;
 
-/// The key beside a link that names the credential to fetch it with. Never goes to Meta.
-pub(crate) const CREDENTIAL: &str = "fetch_credential";
-
 /// A link to a file in what goes to Meta.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaLink {
@@ -15,8 +12,6 @@ pub(super) struct MediaLink {
     /// What the file shall be sent as.
     pub(super) kind: Kind,
     pub(super) link: String,
-    /// The name of the credential to fetch it with.
-    pub(super) credential: Option<String>,
     /// The name that the person is shown.
     pub(super) filename: Option<String>,
 }
@@ -94,7 +89,6 @@ fn link_of(word: &str, object: &serde_json::Map<String, Value>, pointer: &str) -
         pointer: pointer.to_owned(),
         kind,
         link: text("link")?,
-        credential: text(CREDENTIAL),
         filename: text("filename"),
     })
 }
@@ -103,7 +97,6 @@ fn link_of(word: &str, object: &serde_json::Map<String, Value>, pointer: &str) -
 pub(super) fn replace(payload: &mut Value, pointer: &str, id: String) {
     if let Some(object) = object_at(payload, pointer) {
         object.remove("link");
-        object.remove(CREDENTIAL);
         object.insert("id".to_owned(), Value::String(id));
     }
 }
@@ -115,11 +108,10 @@ mod tests {
 
     #[test]
     fn a_link_is_found_and_replaced_where_it_stands() {
-        let mut picture = json!({"link": "https://a.example/b.png", "fetch_credential": "vault", "caption": "Hi"});
+        let mut picture = json!({"link": "https://a.example/b.png", "caption": "Hi"});
         let found = find("image", &picture);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].kind, Kind::Image);
-        assert_eq!(found[0].credential.as_deref(), Some("vault"));
         replace(&mut picture, &found[0].pointer, "662".to_owned());
         assert_eq!(picture, json!({"id": "662", "caption": "Hi"}));
     }

@@ -17,7 +17,7 @@ use assent_domain::{
         PhoneNumberId, TemplateComponents, TemplateRef, TenantId, Term, TextBody, Timestamp, WabaId,
     },
 };
-use assent_event_store::{Append, Expected, ShardId, generate_secret};
+use assent_event_store::{Append, DataKey, Expected, ShardId, generate_secret};
 use assent_runtime::{
     config::{Environment, Secret},
     grpc::GrpcConfig,
@@ -29,8 +29,8 @@ use assent_runtime::{
     shutdown::{Shutdown, StopReason},
     streams::{Subject, purpose},
     supervise::Supervisor,
-    telemetry::TelemetryConfig,
-    tenants::{Directory, Tenants},
+    telemetry::{Metrics, TelemetryConfig},
+    tenants::{ApiKey, Directory, Tenants},
 };
 use assent_sealed::{AliasHash, KeyClass};
 use assent_simulator::{
@@ -57,6 +57,8 @@ pub(crate) struct Stage {
     pub(crate) platform: Platform,
     pub(crate) simulator: Handle,
     pub(crate) config: Config,
+    /// May read, for the tenant and for another one.
+    pub(crate) keys: [ApiKey; 2],
     next: AtomicU32,
     _dir: TempDir,
 }
@@ -65,6 +67,7 @@ pub(crate) struct Stage {
 pub(crate) struct Running {
     shutdown: Shutdown,
     host: Host,
+    runtime: RuntimeConfig,
 }
 
 impl Running {
@@ -72,6 +75,13 @@ impl Running {
     pub(crate) async fn kill(self) {
         self.shutdown.force();
         self.host.supervisor.clone().join().await.unwrap();
+    }
+
+    /// Serves its gRPC services and gives their address.
+    pub(crate) async fn serve(&mut self) -> SocketAddr {
+        let descriptors = assent_proto::FILE_DESCRIPTOR_SET;
+        let addresses = self.host.serve(&self.runtime, descriptors, Metrics::detached()).await;
+        addresses.unwrap().grpc
     }
 
     /// Ends it as an operator would.
@@ -100,6 +110,14 @@ pub(crate) fn template() -> TemplateRef {
     }
 }
 
+/// A template with a picture in its header.
+pub(crate) fn photo_template() -> TemplateRef {
+    TemplateRef {
+        name: "order_photo".parse().unwrap(),
+        language: "en_US".parse().unwrap(),
+    }
+}
+
 fn origin() -> Origin {
     Origin::of(tenant(), Actor::Service(Term::try_new("test").unwrap()))
 }
@@ -118,12 +136,29 @@ async fn new_postgres_database() -> Option<String> {
     Some(format!("{base}/{name}"))
 }
 
-async fn platform(dir: &TempDir) -> Platform {
+/// Credentials by which the tenant's links are fetched.
+const CREDENTIALS: &str = r#"
+[tenants.fetch_credentials.vault]
+kind = "bearer"
+hosts = ["127.0.0.1"]
+secret = { env = "V" }
+"#;
+
+async fn platform(dir: &TempDir, keys: &[ApiKey; 2]) -> Platform {
+    let reader = |key: &ApiKey| {
+        let (id, sha256) = (&key.id, &key.sha256);
+        format!("[[tenants.keys]]\nid = \"{id}\"\nsha256 = \"{sha256}\"\nscopes = [\"read\"]\n")
+    };
     let tenants = format!(
         "[[tenants]]\nid = \"{TENANT}\"\nshard = 0\napp_secrets = [{{ env = \"S\" }}]\naccess_token = {{ env = \"T\" }}\n\
-         [[tenants.numbers]]\nphone_number_id = \"{DEFAULT_NUMBER_ID}\"\nwaba_id = \"{DEFAULT_ACCOUNT_ID}\"\ndisplay = \"+1 555\"\n"
+         [[tenants.numbers]]\nphone_number_id = \"{DEFAULT_NUMBER_ID}\"\nwaba_id = \"{DEFAULT_ACCOUNT_ID}\"\ndisplay = \"+1 555\"\n\
+         {}{CREDENTIALS}\n[[tenants]]\nid = \"other\"\nshard = 0\n{}",
+        reader(&keys[0]),
+        reader(&keys[1]),
     );
-    let environment: Environment = [("S", "app-secret"), ("T", DEFAULT_TOKEN)].into_iter().collect();
+    let environment: Environment = [("S", "app-secret"), ("T", DEFAULT_TOKEN), ("V", "vault-token")]
+        .into_iter()
+        .collect();
     let tenants = Directory::fixed(Tenants::parse(&tenants, &environment).unwrap());
     let url = new_postgres_database().await;
     let config = PlatformConfig {
@@ -152,7 +187,8 @@ impl Stage {
     /// An ideal crowd, a template and a number in good standing, and short waits.
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let platform = platform(&dir).await;
+        let keys = [(); 2].map(|()| ApiKey::generate().unwrap());
+        let platform = platform(&dir, &keys).await;
         let simulator = Simulator::start(assent_simulator::Config {
             mix: Mix::ideal(),
             latency: Latency::fast(),
@@ -177,10 +213,12 @@ impl Stage {
             platform,
             simulator,
             config,
+            keys,
             next: AtomicU32::new(0),
             _dir: dir,
         };
-        stage.observe_template(Category::Utility).await;
+        stage.observe_template(template(), Category::Utility).await;
+        stage.observe_template(photo_template(), Category::Utility).await;
         stage
     }
 
@@ -213,7 +251,11 @@ impl Stage {
         let mut host = Host::new(self.platform.clone(), supervisor, &runtime);
         assent_dispatcher::mount(config, &mut host).await.unwrap();
         assert!(host.readiness.is_ready());
-        Running { shutdown, host }
+        Running {
+            shutdown,
+            host,
+            runtime,
+        }
     }
 
     pub(crate) async fn append<E: DomainEvent>(&self, subject: Subject<'_>, events: &[E]) -> u64 {
@@ -223,11 +265,11 @@ impl Stage {
         self.platform.store.append(SHARD, append).await.unwrap().last
     }
 
-    async fn observe_template(&self, category: Category) {
+    async fn observe_template(&self, template: TemplateRef, category: Category) {
         let observed = TemplateObserved {
             tenant: tenant(),
             waba: account(),
-            template: template(),
+            template: template.clone(),
             template_id: None,
             status: TemplateStatus::Approved,
             category,
@@ -238,7 +280,7 @@ impl Stage {
             observed_at: log::now(),
         };
         self.append(
-            Subject::Template(&account(), &template()),
+            Subject::Template(&account(), &template),
             &[TemplateEvent::from(observed)],
         )
         .await;
@@ -310,10 +352,7 @@ impl Stage {
 
     /// A request for a template message, sealed and recorded as the ingress would.
     async fn request(&self, phone: &PhoneNumber, text: Option<&str>, expires_at: Timestamp) -> (MessageId, Submitted) {
-        let alias = self.alias(phone);
-        let wanted = [(alias, KeyClass::Content)];
-        let keys = self.platform.keys.obtain(&wanted, OffsetDateTime::now_utc()).await;
-        let key = keys.unwrap().remove(0);
+        let key = self.content_key(self.alias(phone)).await;
         let components = json!([{"type": "body", "parameters": [
             {"type": "text", "text": "Ana"}, {"type": "text", "text": "A-17"}]}]);
         let content = match text {
@@ -326,6 +365,25 @@ impl Stage {
                 components: key.seal(&TemplateComponents(components), purpose::CONTENT).unwrap(),
             },
         };
+        self.submit(phone, &key, content, expires_at, None).await
+    }
+
+    /// The key that what is said to and by somebody is sealed with.
+    pub(crate) async fn content_key(&self, alias: AliasHash) -> DataKey {
+        let wanted = [(alias, KeyClass::Content)];
+        let keys = self.platform.keys.obtain(&wanted, OffsetDateTime::now_utc()).await;
+        keys.unwrap().remove(0)
+    }
+
+    async fn submit(
+        &self,
+        phone: &PhoneNumber,
+        key: &DataKey,
+        content: Content,
+        expires_at: Timestamp,
+        fetch_credential: Option<&str>,
+    ) -> (MessageId, Submitted) {
+        let alias = self.alias(phone);
         let submitted = Submitted {
             tenant: tenant(),
             sender: number(),
@@ -344,6 +402,7 @@ impl Stage {
             expires_at,
             campaign: None,
             tags: std::collections::BTreeMap::new(),
+            fetch_credential: fetch_credential.map(|name| Term::try_new(name).unwrap()),
             accepted_at: log::now(),
         };
         let next = self.next.fetch_add(1, Ordering::SeqCst);
@@ -359,6 +418,30 @@ impl Stage {
     pub(crate) async fn authorized(&self, phone: &PhoneNumber) -> MessageId {
         let expires_at = log::now() + Duration::from_hours(1);
         let (message, submitted) = self.request(phone, None, expires_at).await;
+        self.authorize(phone, message, &submitted, &WindowFacts::default())
+            .await;
+        message
+    }
+
+    /// A template message with a linked picture, to somebody who agreed.
+    pub(crate) async fn authorized_photo(
+        &self,
+        phone: &PhoneNumber,
+        link: &str,
+        fetch_credential: Option<&str>,
+    ) -> MessageId {
+        let key = self.content_key(self.alias(phone)).await;
+        let components = json!([
+            {"type": "header", "parameters": [{"type": "image", "image": {"link": link}}]},
+            {"type": "body", "parameters": [{"type": "text", "text": "Ana"}]},
+            {"type": "button", "sub_type": "url", "index": "1", "parameters": [{"type": "text", "text": "A-17"}]}
+        ]);
+        let content = Content::Template {
+            template: photo_template(),
+            components: key.seal(&TemplateComponents(components), purpose::CONTENT).unwrap(),
+        };
+        let expires_at = log::now() + Duration::from_hours(1);
+        let (message, submitted) = self.submit(phone, &key, content, expires_at, fetch_credential).await;
         self.authorize(phone, message, &submitted, &WindowFacts::default())
             .await;
         message
@@ -384,10 +467,11 @@ impl Stage {
 
     async fn authorize(&self, phone: &PhoneNumber, message: MessageId, submitted: &Submitted, window: &WindowFacts) {
         let contact_id = self.contact(phone);
+        let template = submitted.content.template().cloned().unwrap_or_else(template);
         let facts = self.platform.facts(SHARD, |want| {
             want.contact(contact_id);
             want.number(&number(), &account());
-            want.template(&account(), &template());
+            want.template(&account(), &template);
         });
         let facts = facts.await.unwrap();
         let contact = facts.contact(contact_id);
@@ -397,7 +481,7 @@ impl Stage {
             sender: &submitted.sender,
             number: Some(&facts.number(&number(), &account())),
             template: submitted.content.template(),
-            template_facts: facts.template(&account(), &template()).as_ref(),
+            template_facts: facts.template(&account(), &template).as_ref(),
             purpose: submitted.purpose,
             contact: &contact,
             suppression: &facts.suppression(contact_id),

@@ -431,6 +431,38 @@ async fn unknown_kinds_are_kept_as_they_came() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_person_sends_is_named_once_and_described_under_seal() {
+    let world = world().await;
+    let image = json!([{"from": "12025550142", "id": "wamid.in1", "timestamp": "1795363199", "type": "document",
+        "document": {"caption": "My papers", "filename": "Ana Ruiz.pdf", "mime_type": "application/pdf",
+            "sha256": "b7Jk=", "id": "7710012", "url": "https://lookaside.fbsbx.com/x"}}]);
+    let body = change(ACCOUNT, "messages", &messages(NUMBER, "messages", &image));
+    // Meta calls again when it did not hear us.
+    for _ in 0..2 {
+        assert_eq!(world.post(&body).await, 200);
+    }
+    let events = provider_events(&world).await;
+    assert_eq!(events.len(), 2, "nothing is kept beside the message");
+    let id = world.platform.file_id("acme", "7710012");
+    for (recorded, event) in events {
+        let ProviderEvent::MessageReceived(message) = event else {
+            panic!("a message")
+        };
+        let file = message.file.unwrap();
+        assert_eq!(file.id, id);
+        let clear = String::from_utf8_lossy(&recorded.data).into_owned();
+        assert!(!clear.contains("7710012") && !clear.contains("Ruiz"), "{clear}");
+        let now = time::OffsetDateTime::now_utc();
+        let opened = world.platform.keys.open(&file.description, purpose::FILE, now).await;
+        let description = opened.unwrap().value().unwrap();
+        assert_eq!(description.provider_id, "7710012");
+        assert_eq!(description.media_type.as_deref(), Some("application/pdf"));
+        assert_eq!(description.filename.as_deref(), Some("Ana Ruiz.pdf"));
+        assert_eq!(description.sha256.as_deref(), Some("b7Jk="));
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_three_megabytes_is_split_and_a_larger_one_refused() {
     let world = world().await;
     let mut body = change(ACCOUNT, "moon_phase", &json!({"text": "é\"\\\n\u{1}".repeat(200_000)}));

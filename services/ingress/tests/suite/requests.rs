@@ -170,6 +170,29 @@ async fn without_a_decision_the_caller_is_told_before_its_deadline_that_the_mess
 }
 
 #[tokio::test]
+async fn a_fetch_credential_is_named_only_by_a_tenant_that_has_it() {
+    let world = world().await;
+    let mut client = world.client().await;
+    let with = |key: &str, name: &str| v1::SendMessageRequest {
+        fetch_credential: name.to_owned(),
+        ..request(key, "hello")
+    };
+    client.send_message(within(with("k1", "vault"), LONG)).await.unwrap();
+    let [(_, RequestEvent::Submitted(submitted))] = &world.events("request.submitted").await[..] else {
+        panic!("one request")
+    };
+    assert_eq!(submitted.fetch_credential.as_ref().unwrap().as_str(), "vault");
+    // Another login is another request.
+    let error = client.send_message(request("k1", "hello")).await.unwrap_err();
+    assert_eq!(error.code(), Code::AlreadyExists);
+    for name in ["safe", "two words"] {
+        let error = client.send_message(with("k2", name)).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(bad_fields(&error), ["fetch_credential"], "{name}");
+    }
+}
+
+#[tokio::test]
 async fn every_bad_field_is_named_at_once() {
     let world = world().await;
     let mut client = world.client().await;

@@ -120,6 +120,7 @@ async fn platform(dir: &std::path::Path, acme: &ApiKey, globex: &ApiKey) -> Plat
          access_token = {{ env = 'T' }}\n\
          keys = [{{ id = '{}', sha256 = '{}', scopes = ['send', 'read'] }}]\n\
          numbers = [{{ phone_number_id = '{NUMBER}', waba_id = '{ACCOUNT}', display = '+1 202-555-0100' }}]\n\
+         [tenants.fetch_credentials.vault]\nkind = 'bearer'\nhosts = ['files.example']\nsecret = {{ env = 'T' }}\n\
          [[tenants]]\nid = 'globex'\napp_secrets = [{{ env = 'B' }}]\naccess_token = {{ env = 'T' }}\n\
          keys = [{{ id = '{}', sha256 = '{}', scopes = ['send', 'read'] }}]\n\
          numbers = [{{ phone_number_id = '{FOREIGN_NUMBER}', waba_id = '{FOREIGN_ACCOUNT}', display = '+1 303-555-0100' }}]\n",

@@ -4,11 +4,11 @@ use super::support::{SHARD, Stage};
 use assent_domain::{
     events::{
         Authorized, Content, DecisionEvent, FreeForm, MessageReceived, ProviderError, ProviderEvent, ProviderStatus,
-        Recipient, Reference, RequestEvent, StatusReported, Submitted, SuppressionEvent,
+        ReceivedFile, Recipient, Reference, RequestEvent, StatusReported, Submitted, SuppressionEvent,
     },
     values::{
-        AliasKind, AliasRef, Category, ContactId, Fingerprint, MessageId, PhoneNumberId, Term, TextBody, Timestamp,
-        Wamid,
+        AliasKind, AliasRef, Category, ContactId, FileDescription, FileId, Fingerprint, MessageId, PhoneNumberId, Term,
+        TextBody, Timestamp, Wamid,
     },
 };
 use assent_event_store::RecordedEvent;
@@ -130,6 +130,12 @@ impl Stage {
             .obtain(&[(alias(person), KeyClass::Content)], now)
             .await
             .unwrap();
+        let description = FileDescription {
+            provider_id: "7710012".to_owned(),
+            media_type: Some("application/pdf".to_owned()),
+            sha256: None,
+            filename: Some("papers.pdf".to_owned()),
+        };
         let received = ProviderEvent::from(Box::new(MessageReceived {
             number: PhoneNumberId::try_new(DEFAULT_NUMBER_ID).unwrap(),
             wamid_hash: assent_domain::values::WamidHash([2; 32]),
@@ -144,8 +150,10 @@ impl Stage {
             text: Some(keys[0].seal(&TextBody(text.to_owned()), purpose::INBOUND).unwrap()),
             payload: None,
             details: None,
-            file: None,
-            details: None,
+            file: Some(ReceivedFile {
+                id: FileId::new(uuid::Uuid::from_u128(99)),
+                description: keys[0].seal(&description, purpose::FILE).unwrap(),
+            }),
             in_reply_to: None,
             opens_window: true,
             provider_at: when,

@@ -129,13 +129,35 @@ async fn another_tenants_events_are_never_shown() {
     let mut globex = subscribe(&stage, &stage.globex_key, None, &kinds).await.unwrap();
     assert_eq!(texts(&take(&mut globex, 1).await), ["for globex"]);
 
+    // The file that came with it is named, for MediaService.
+    let files = |events: &[v1::Event]| -> Vec<v1::InboundFile> {
+        let file = |event: &v1::Event| match &event.payload {
+            Some(Payload::InboundMessage(inbound)) => inbound.file.clone().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(file).collect()
+    };
+    let mut acme = subscribe(&stage, &stage.acme_key, None, &kinds).await.unwrap();
+    let file = files(&take(&mut acme, 1).await).remove(0);
+    assert_eq!(file.file_id, uuid::Uuid::from_u128(99).to_string());
+    assert_eq!(
+        (file.media_type.as_str(), file.filename.as_str()),
+        ("application/pdf", "papers.pdf")
+    );
+
     // With its key gone, what was written is gone too.
     let keys = &stage.platform.keys;
     keys.destroy(&[super::people::alias(7)], &assent_sealed::KeyClass::ALL)
         .await
         .unwrap();
     let mut acme = subscribe(&stage, &stage.acme_key, None, &kinds).await.unwrap();
-    assert_eq!(texts(&take(&mut acme, 2).await), ["(erased)", "(erased)"]);
+    let erased = take(&mut acme, 2).await;
+    assert_eq!(texts(&erased), ["(erased)", "(erased)"]);
+    let nameless = v1::InboundFile {
+        file_id: file.file_id,
+        ..v1::InboundFile::default()
+    };
+    assert_eq!(files(&erased), [nameless.clone(), nameless]);
     stage.stop().await;
 }
 
