@@ -42,6 +42,7 @@ impl Stage {
             kind: Term::try_new("image").unwrap(),
             text: None,
             payload: None,
+            details: None,
             file: Some(ReceivedFile {
                 id,
                 description: key.seal(&file, purpose::FILE).unwrap(),
