@@ -10,6 +10,7 @@ mod media;
 mod messages;
 mod words;
 
+use connect::Service;
 pub(crate) use connect::{Authorized, Bearer, Target};
 pub(crate) use consent::{OptIn, OptOut, opt_in, opt_out};
 pub(crate) use content::recipient;

@@ -105,7 +105,8 @@ DOCKERFILE
 }
 
 make_base_images() {
-    make_image "$BUILD_IMAGE" build_image "$(rustc --version)" &&
+    # A binary that is given needs nothing to compile it.
+    { [[ -n $binary ]] || make_image "$BUILD_IMAGE" build_image "$(rustc --version)"; } &&
         make_image "$RUNTIME_IMAGE" runtime_image &&
         make_image "$POSTGRES_IMAGE" postgres_image "$(<"$here/engine/postgres-entrypoint")" &&
         make_image "$NATS_IMAGE" nats_image "$("$ASSENT_TEST_NATS_SERVER" --version)" &&

@@ -10,8 +10,6 @@ readonly RECOVERY_SECONDS=120
 readonly MESSAGE_SECONDS=120
 readonly SIMULATOR=http://127.0.0.1:8090/_sim
 readonly SENDER=200000000000001
-# What a service may call: the loopback addresses of docker-compose.yml.
-readonly CONSENT=http://127.0.0.1:50052
 
 copy= # the copy of the repository's files
 
@@ -71,7 +69,8 @@ ENVIRONMENT
 
 compose() { docker compose --project-directory "$copy" "$@"; }
 
-# With --binary the stage `build` is a directory that has what that stage leaves; all other instructions are the file's.
+# With --binary the stage `build` is a directory that has what that stage leaves, and nothing is asked of BUILD_IMAGE but to be
+# there; all other instructions are the file's.
 make_image_of_assent() {
     local stage=$work/stage
     if [[ -z $binary ]]; then
@@ -83,7 +82,7 @@ make_image_of_assent() {
             install -D -m 0644 Cargo.lock "$stage/out/usr/share/assent/Cargo.lock" &&
             install -D -m 0644 /etc/ssl/certs/ca-certificates.crt "$stage/out/etc/ssl/certs/ca-certificates.crt" &&
             docker buildx build --file "$copy/deploy/Dockerfile" --build-context build="$stage" \
-                --build-arg BUILD_IMAGE="$BUILD_IMAGE:latest" --build-arg RUNTIME_IMAGE="$RUNTIME_IMAGE:latest" --progress plain --tag assent:local "$copy" || return 1
+                --build-arg BUILD_IMAGE="$RUNTIME_IMAGE:latest" --build-arg RUNTIME_IMAGE="$RUNTIME_IMAGE:latest" --progress plain --tag assent:local "$copy" || return 1
         note "NOT COMPILED in the build: the binary was given by --binary"
     fi
     # The client on this machine is the program out of the image.
@@ -158,9 +157,9 @@ containers_are_confined() {
 
 # --- messages ---------------------------------------------------------------------------------------------------------
 
-# The client as a person uses it, from outside the containers.
+# The client as a person uses it, from outside the containers, set up as docs/deploying.md says.
 client() {
-    ASSENT_API_KEY=$(sed -n 's/^ASSENT_API_KEY=//p' "$copy/.env") "$work/program" "$@"
+    ASSENT_API_KEY=$(sed -n 's/^ASSENT_API_KEY=//p' "$copy/.env") ASSENT_CONSENT_ENDPOINT=http://127.0.0.1:50052 "$work/program" "$@"
 }
 
 # A person for each message, who reads what comes. A simulator that was started anew has forgotten them.
@@ -176,7 +175,7 @@ is_read() { # key
 }
 
 opt_in() { # phone
-    client opt-in --endpoint "$CONSENT" "+$1" --category utility --source web-form --wording "Yes, keep me posted"
+    client opt-in "+$1" --category utility --source web-form --wording "Yes, keep me posted"
 }
 
 # The same call with the same key, as often as it takes: that is what callers are told to do.

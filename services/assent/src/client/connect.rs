@@ -13,17 +13,41 @@ use tonic::{
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:50051";
+const ENDPOINT_VARIABLE: &str = "ASSENT_ENDPOINT";
+
+/// The service that a command calls. One address reaches all of them in `assent up` and behind a gateway; where each is a
+/// process with a port of its own, as in `docker-compose.yml`, a variable names the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    Messages,
+    Consent,
+    Events,
+}
+
+impl Service {
+    /// The address: what was given with the command, the service's own variable, that of all services, the default.
+    fn address(self, given: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> String {
+        let own = match self {
+            Self::Messages => None,
+            Self::Consent => variable("ASSENT_CONSENT_ENDPOINT"),
+            Self::Events => variable("ASSENT_EVENTS_ENDPOINT"),
+        };
+        let given = given.map(ToOwned::to_owned);
+        given
+            .or(own)
+            .or_else(|| variable(ENDPOINT_VARIABLE))
+            .unwrap_or_else(|| ENDPOINT_DEFAULT.to_owned())
+    }
+}
+
 /// Which server, and by which key.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// Where Assent answers callers
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ASSENT_ENDPOINT",
-        default_value = "http://127.0.0.1:50051"
-    )]
-    endpoint: String,
+    /// Where Assent answers callers [env: ASSENT_CONSENT_ENDPOINT or ASSENT_EVENTS_ENDPOINT for a service with an address of
+    /// its own, else ASSENT_ENDPOINT] [default: http://127.0.0.1:50051]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
     /// API key; better given by the environment
     #[arg(long, value_name = "KEY", env = "ASSENT_API_KEY", hide_env_values = true)]
     api_key: String,
@@ -64,19 +88,27 @@ impl Interceptor for Bearer {
 
 impl Target {
     /// Connects; each call then gets the time given.
-    pub(super) async fn connect(&self) -> anyhow::Result<Authorized> {
-        let endpoint = self.endpoint()?.timeout(Duration::from_secs(self.timeout_seconds));
-        self.connected(endpoint).await
+    pub(super) async fn connect(&self, service: Service) -> anyhow::Result<Authorized> {
+        let address = self.address(service);
+        let endpoint = self.endpoint(&address)?;
+        self.connected(endpoint.timeout(Duration::from_secs(self.timeout_seconds)), &address)
+            .await
     }
 
     /// Connects for a stream, which may last.
-    pub(super) async fn connect_for_stream(&self) -> anyhow::Result<Authorized> {
-        self.connected(self.endpoint()?).await
+    pub(super) async fn connect_for_stream(&self, service: Service) -> anyhow::Result<Authorized> {
+        let address = self.address(service);
+        self.connected(self.endpoint(&address)?, &address).await
     }
 
-    fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.endpoint.clone());
-        let endpoint = endpoint.with_context(|| format!("{} is not a URL", self.endpoint))?;
+    fn address(&self, service: Service) -> String {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        service.address(self.endpoint.as_deref(), variable)
+    }
+
+    fn endpoint(&self, address: &str) -> anyhow::Result<Endpoint> {
+        let endpoint = Endpoint::from_shared(address.to_owned());
+        let endpoint = endpoint.with_context(|| format!("{address} is not a URL"))?;
         let endpoint = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
         let Some(file) = &self.ca_file else {
             return Ok(endpoint);
@@ -86,15 +118,34 @@ impl Target {
         Ok(endpoint.tls_config(tls)?)
     }
 
-    async fn connected(&self, endpoint: Endpoint) -> anyhow::Result<Authorized> {
+    async fn connected(&self, endpoint: Endpoint, address: &str) -> anyhow::Result<Authorized> {
         let bearer = Bearer::try_new(&self.api_key)?;
         let channel = endpoint.connect().await;
         let channel = channel.with_context(|| {
-            format!(
-                "nothing answers at {}; is `assent up` running there, and is the address right?",
-                self.endpoint
-            )
+            format!("nothing answers at {address}; is `assent up` running there, and is the address right?")
         })?;
         Ok(InterceptedService::new(channel, bearer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_about_an_address_wins() {
+        let variable = |name: &str| match name {
+            "ASSENT_CONSENT_ENDPOINT" => Some("http://consent:1".to_owned()),
+            "ASSENT_ENDPOINT" => Some("http://all:1".to_owned()),
+            _ => None,
+        };
+        assert_eq!(
+            Service::Consent.address(Some("http://here:1"), variable),
+            "http://here:1"
+        );
+        assert_eq!(Service::Consent.address(None, variable), "http://consent:1");
+        assert_eq!(Service::Events.address(None, variable), "http://all:1");
+        assert_eq!(Service::Messages.address(None, variable), "http://all:1");
+        assert_eq!(Service::Consent.address(None, |_| None), ENDPOINT_DEFAULT);
     }
 }

@@ -9,7 +9,7 @@ use assent_proto::v1::{
 use clap::{Args, ValueEnum};
 
 use super::{
-    Failure, Target,
+    Failure, Service, Target,
     content::{CategoryName, recipient},
     json,
     words::{category_name, consent_name, moment},
@@ -133,7 +133,7 @@ fn categories(names: &[CategoryName]) -> Vec<i32> {
 
 /// Records that a person agreed.
 pub(crate) async fn opt_in(command: &OptIn) -> anyhow::Result<ExitCode> {
-    let mut client = ConsentServiceClient::new(command.target.connect().await?);
+    let mut client = ConsentServiceClient::new(command.target.connect(Service::Consent).await?);
     let request = RecordOptInRequest {
         contact: Some(recipient(&command.person)),
         categories: categories(&command.categories),
@@ -159,7 +159,7 @@ pub(crate) async fn opt_in(command: &OptIn) -> anyhow::Result<ExitCode> {
 
 /// Records that a person withdraws.
 pub(crate) async fn opt_out(command: &OptOut) -> anyhow::Result<ExitCode> {
-    let mut client = ConsentServiceClient::new(command.target.connect().await?);
+    let mut client = ConsentServiceClient::new(command.target.connect(Service::Consent).await?);
     let request = RecordOptOutRequest {
         contact: Some(recipient(&command.person)),
         categories: categories(&command.categories),

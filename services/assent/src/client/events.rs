@@ -10,7 +10,7 @@ use assent_proto::v1::{
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    Failure, Target, json,
+    Failure, Service, Target, json,
     words::{category_name, consent_name, moment, reason_name, state_name},
 };
 use crate::output::print;
@@ -70,7 +70,7 @@ impl From<Kind> for EventKind {
 /// Runs a command on events.
 pub(crate) async fn events(command: &EventsCommand) -> anyhow::Result<ExitCode> {
     let EventsCommand::Tail(tail) = command;
-    let mut client = EventServiceClient::new(tail.target.connect_for_stream().await?);
+    let mut client = EventServiceClient::new(tail.target.connect_for_stream(Service::Events).await?);
     let request = SubscribeRequest {
         start: Some(tail.after.map_or(Start::Tail(true), Start::AfterPosition)),
         kinds: tail.kinds.iter().map(|kind| EventKind::from(*kind).into()).collect(),

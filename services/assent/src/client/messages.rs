@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
-    Authorized, Failure, Target,
+    Authorized, Failure, Service, Target,
     content::MessageArgs,
     json, reason_of,
     words::{category_name, gate_name, reason_name, state_name},
@@ -102,7 +102,7 @@ pub(crate) async fn send(command: &Send) -> anyhow::Result<ExitCode> {
         tags: command.tags.iter().map(tag).collect::<Result<_, _>>()?,
         ..SendMessageRequest::default()
     };
-    let mut client = MessageServiceClient::new(command.target.connect().await?);
+    let mut client = MessageServiceClient::new(command.target.connect(Service::Messages).await?);
     let response = match client.send_message(request).await {
         Ok(response) => response.into_inner(),
         Err(status) => bail!(refusal(&mut client, &status).await),
@@ -160,7 +160,7 @@ fn show(decision: &Decision) {
 
 /// Asks every gate about a message without sending it; exit code 1 when it would be refused.
 pub(crate) async fn check(command: &Check) -> anyhow::Result<ExitCode> {
-    let mut client = ConsentServiceClient::new(command.target.connect().await?);
+    let mut client = ConsentServiceClient::new(command.target.connect(Service::Consent).await?);
     let request = CheckMessageRequest {
         from: command.message.from.clone(),
         to: Some(command.message.recipient()),
@@ -187,7 +187,7 @@ pub(crate) async fn check(command: &Check) -> anyhow::Result<ExitCode> {
 
 /// Tells the story of a message.
 pub(crate) async fn explain(command: &Explain) -> anyhow::Result<ExitCode> {
-    let mut client = MessageServiceClient::new(command.target.connect().await?);
+    let mut client = MessageServiceClient::new(command.target.connect(Service::Messages).await?);
     let message_id = match (&command.which.message_id, &command.which.key) {
         (Some(id), _) => id.clone(),
         (None, Some(key)) => id_of(&mut client, key).await?,
