@@ -23,6 +23,7 @@ pub(super) enum Service {
     Messages,
     Consent,
     Events,
+    Media,
 }
 
 impl Service {
@@ -32,6 +33,7 @@ impl Service {
             Self::Messages => None,
             Self::Consent => variable("ASSENT_CONSENT_ENDPOINT"),
             Self::Events => variable("ASSENT_EVENTS_ENDPOINT"),
+            Self::Media => variable("ASSENT_MEDIA_ENDPOINT"),
         };
         let given = given.map(ToOwned::to_owned);
         given
@@ -44,8 +46,8 @@ impl Service {
 /// Which server, and by which key.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// Where Assent answers callers [env: ASSENT_CONSENT_ENDPOINT or ASSENT_EVENTS_ENDPOINT for a service with an address of
-    /// its own, else ASSENT_ENDPOINT] [default: http://127.0.0.1:50051]
+    /// Where Assent answers callers [env: ASSENT_CONSENT_ENDPOINT, ASSENT_EVENTS_ENDPOINT or ASSENT_MEDIA_ENDPOINT for a
+    /// service with an address of its own, else ASSENT_ENDPOINT] [default: http://127.0.0.1:50051]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// API key; better given by the environment

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use assent_proto::v1::{FileInfo, GetMediaRequest, get_media_response::Part, media_service_client::MediaServiceClient};
 use clap::{Args, Subcommand};
 
-use super::{Failure, Target, json};
+use super::{Failure, Service, Target, json};
 use crate::output::print;
 
 /// Commands on files.
@@ -56,7 +56,7 @@ pub(crate) async fn media(command: &MediaCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn save(get: &Get, file: &mut File) -> anyhow::Result<FileInfo> {
-    let mut client = MediaServiceClient::new(get.target.connect_for_stream().await?);
+    let mut client = MediaServiceClient::new(get.target.connect_for_stream(Service::Media).await?);
     let file_id = get.file_id.clone();
     let parts = client.get_media(GetMediaRequest { file_id }).await;
     let mut parts = parts.map_err(Failure::from)?.into_inner();

@@ -96,6 +96,7 @@ impl Stage {
                 message: None,
                 wamid: nothing(),
             }),
+            fetch_credential: None,
             purpose: None,
             fingerprint: Fingerprint::default(),
             expires_at: at(100),
