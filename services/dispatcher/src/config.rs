@@ -168,3 +168,27 @@ impl Validate for MetaConfig {
         check.ensure("connect_timeout_ms", within, "must be above zero and below timeout_ms");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assent_runtime::config::{Environment, Loader};
+
+    fn load(text: &str) -> Result<Config, String> {
+        let environment = Environment::default();
+        let loaded = Loader::new(&environment).load_text::<Config>("dispatcher", text);
+        loaded
+            .map(|loaded| loaded.value)
+            .map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn networks_that_links_may_lead_to_are_named_in_the_file() {
+        let config = load("[media]\nallow_networks = ['10.1.0.0/24', 'fd00::/8']\n").unwrap();
+        let named: Vec<String> = config.media.allow_networks.iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["10.1.0.0/24", "fd00::/8"]);
+        let problems = load("[media]\nallow_networks = ['10.1.0.0/33']\nbad_link_ms = 0\n").unwrap_err();
+        assert!(problems.contains("media.allow_networks[0]"), "{problems}");
+        assert!(problems.contains("media.bad_link_ms"), "{problems}");
+    }
+}

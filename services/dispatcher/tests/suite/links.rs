@@ -6,6 +6,7 @@ use assent_domain::{
     events::{AttemptEvent, GaveUpBecause},
     values::MessageId,
 };
+use assent_simulator::Filter;
 use sqlx::Executor as _;
 use std::{
     net::SocketAddr,
@@ -142,6 +143,30 @@ async fn a_link_that_is_sent_to_a_hundred_people_is_fetched_and_uploaded_once() 
     assert_eq!(stage.simulator.control().report().summary.media_files, 1);
     // Those who waited say so, once.
     assert_eq!(stage.story(messages[0]).await, ["deferred", "started", "accepted"]);
+    dispatcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_by_itself_goes_by_the_id_of_its_upload_with_its_caption() {
+    let stage = Stage::new().await;
+    let vault = Vault::open(Duration::ZERO).await;
+    let phone = stage.somebody();
+    stage.opt_in(&phone).await;
+    let control = stage.simulator.control();
+    control.write_text(&phone.e164(), None, "Is it ready?").unwrap();
+    let link = vault.link("picture.jpg");
+    let message = stage.authorized_image(&phone, &link, "vault").await;
+    let dispatcher = stage.dispatcher_with(&config(&stage)).await;
+    stage.until_last(message, "accepted").await;
+    let filter = Filter {
+        bodies: true,
+        ..Filter::default()
+    };
+    let taken = control.accepted(&filter).unwrap();
+    let body: serde_json::Value = serde_json::from_str(taken[0].body.as_ref().unwrap().get()).unwrap();
+    assert_eq!(body["image"]["caption"], "As promised");
+    assert!(body["image"]["id"].is_string(), "{body}");
+    assert!(!body.to_string().contains("http"), "{body}");
     dispatcher.stop().await;
 }
 

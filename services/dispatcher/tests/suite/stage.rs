@@ -6,15 +6,16 @@ use assent_domain::{
     attempt::{AttemptDecider, Attempts, Outcome},
     contact::{ContactCommand, ContactDecider},
     events::{
-        AttemptEvent, Authorized, CancelRequested, Content, DecisionEvent, DomainEvent, ObservedFrom, OptInSource,
-        OptOutSource, ProviderError, ProviderEvent, ProviderStatus, QualityRating, Recipient, RequestEvent,
-        StatusReported, StreamCategory, Submitted, TemplateChange, TemplateChanged, TemplateEvent, TemplateObserved,
-        TemplateStatus,
+        AttemptEvent, Authorized, CancelRequested, Content, DecisionEvent, DomainEvent, FreeForm, ObservedFrom,
+        OptInSource, OptOutSource, ProviderError, ProviderEvent, ProviderStatus, QualityRating, Recipient,
+        RequestEvent, StatusReported, StreamCategory, Submitted, TemplateChange, TemplateChanged, TemplateEvent,
+        TemplateObserved, TemplateStatus,
     },
     gates::{GateInput, Judgement, WindowFacts, judge},
     values::{
-        Actor, Alias, Category, CategorySet, ContactId, FieldHash, Fingerprint, IdempotencyKey, MessageId, PhoneNumber,
-        PhoneNumberId, TemplateComponents, TemplateRef, TenantId, Term, TextBody, Timestamp, WabaId,
+        Actor, Alias, Category, CategorySet, ContactId, FieldHash, Fingerprint, FreeFormBody, IdempotencyKey,
+        MessageId, PhoneNumber, PhoneNumberId, TemplateComponents, TemplateRef, TenantId, Term, TextBody, Timestamp,
+        WabaId,
     },
 };
 use assent_event_store::{Append, DataKey, Expected, ShardId, generate_secret};
@@ -444,6 +445,22 @@ impl Stage {
         let (message, submitted) = self.submit(phone, &key, content, expires_at, fetch_credential).await;
         self.authorize(phone, message, &submitted, &WindowFacts::default())
             .await;
+        message
+    }
+
+    /// A linked picture by itself, to somebody who has just written.
+    pub(crate) async fn authorized_image(&self, phone: &PhoneNumber, link: &str, credential: &str) -> MessageId {
+        let key = self.content_key(self.alias(phone)).await;
+        let body = FreeFormBody(json!({"link": link, "caption": "As promised"}));
+        let content = Content::FreeForm {
+            form: FreeForm::Image,
+            body: key.seal(&body, purpose::CONTENT).unwrap(),
+        };
+        let expires_at = log::now() + Duration::from_hours(1);
+        let (message, submitted) = self.submit(phone, &key, content, expires_at, Some(credential)).await;
+        let mut window = WindowFacts::default();
+        window.wrote(log::now());
+        self.authorize(phone, message, &submitted, &window).await;
         message
     }
 
