@@ -272,11 +272,12 @@ impl System {
 
     /// Where Meta's callbacks of a business go.
     pub fn callback_url(&self, tenant: usize) -> String {
-        format!(
-            "http://{}/callbacks/{}",
-            loopback(&self.callbacks),
-            self.tenants[tenant].id
-        )
+        format!("{}/callbacks/{}", self.callbacks_base_url(), self.tenants[tenant].id)
+    }
+
+    /// What the callback addresses of all businesses begin with.
+    pub fn callbacks_base_url(&self) -> String {
+        format!("http://{}", loopback(&self.callbacks))
     }
 
     /// The public API with the key of a business that may do everything.

@@ -19,6 +19,8 @@ mod stream_category;
 mod suppression;
 mod template;
 
+use std::{collections::HashMap, sync::LazyLock};
+
 pub use self::{
     account::{AccountEvent, AccountObserved, AccountState},
     attempt::{
@@ -42,6 +44,37 @@ pub use self::{
     suppression::{LiftReason, Lifted, SuppressionEvent, SuspectedBlocked, Undeliverable},
     template::{AnnouncedCategory, ObservedFrom, TemplateEvent, TemplateObserved, TemplateStatus},
 };
+
+/// Wire names of a category, each with the schema version that is written today.
+pub type WireNames = &'static [(&'static str, u16)];
+
+/// The whole catalogue: every wire name that this program knows.
+pub const CATALOGUE: &[(StreamCategory, WireNames)] = &[
+    wire_names::<RequestEvent>(),
+    wire_names::<ProviderEvent>(),
+    wire_names::<ContactEvent>(),
+    wire_names::<DecisionEvent>(),
+    wire_names::<AttemptEvent>(),
+    wire_names::<MediaEvent>(),
+    wire_names::<NumberEvent>(),
+    wire_names::<TemplateEvent>(),
+    wire_names::<AccountEvent>(),
+    wire_names::<SuppressionEvent>(),
+];
+
+const fn wire_names<E: DomainEvent>() -> (StreamCategory, WireNames) {
+    (E::CATEGORY, E::TABLE)
+}
+
+/// Whether this program knows the event of that name and version. Whoever cannot do without it must not go on if not: a newer
+/// program wrote it.
+pub fn is_known(wire_name: &str, version: u16) -> bool {
+    static NAMES: LazyLock<HashMap<&str, u16>> = LazyLock::new(|| {
+        let names = CATALOGUE.iter().flat_map(|(_, names)| names.iter().copied());
+        names.collect()
+    });
+    NAMES.get(wire_name).is_some_and(|newest| version <= *newest)
+}
 
 /// Why bytes from the log are not an event of the wanted category.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,7 @@ mod upcast;
 pub use append::{Append, AppendError, Appended, Expected, InvalidAppend};
 pub use chain::{ChainHash, TamperKind, Tampering, Verified};
 pub use event::{EventMeta, InvalidStreamId, Name, NewEvent, RecordedEvent, ShardId, StreamId};
-pub use feed::{Batch, Checkpoint, Feed, FeedError, Feeds, Source, Start, Tail};
+pub use feed::{Batch, Checkpoint, Feed, FeedError, Feeds, Source, Start, Tail, Understands};
 pub use keys::{
     AliasHasher, DataKey, Destruction, InvalidMasters, InvalidSecret, KeyError, KeyPolicy, KeyRing, LoadedKeys,
     MasterKey, MasterKeys, SealAndAppendError, generate_secret,

@@ -100,6 +100,11 @@ pub const LEASE_TTL: Duration = Duration::from_secs(4);
 /// How often a lease is renewed, and how often a waiting successor asks for it.
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
+/// How long a reader that met an event it does not understand keeps its lease, so that what is in hand is committed.
+pub const STUCK_LINGER: Duration = Duration::from_secs(1);
+/// When it looks again, counted from the same moment: long enough for another process to take the lease.
+pub const STUCK_PAUSE: Duration = Duration::from_secs(10);
+
 /// Shortest time between two slices. A wake-up of all readers costs more than the events in it.
 pub const SLICE_SPACING: Duration = Duration::from_millis(3);
 
@@ -149,6 +154,9 @@ pub const OBTAIN_ATTEMPTS_MAX: usize = 3;
 
 /// How often an append is sealed and tried when its keys are destroyed meanwhile.
 pub const SEAL_ATTEMPTS_MAX: usize = 3;
+
+/// Positions that one step of a search for rare events looks at.
+pub const SCAN_POSITIONS_MAX: u64 = 50_000;
 
 /// How far the clocks of processes may be apart when destructions are replayed: keys this much younger go too.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(1);

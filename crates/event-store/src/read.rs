@@ -22,6 +22,15 @@ pub enum ReadError {
         /// The next position there is.
         found: u64,
     },
+    /// The event there is of a kind or a version that this program does not know. Whoever would act without it leaves the
+    /// work to a newer program; see `docs/upgrading.md`.
+    #[error("the event at position {position} of shard {shard} is newer than this program; run a newer Assent")]
+    NotUnderstood {
+        /// The shard.
+        shard: ShardId,
+        /// Where it stands.
+        position: u64,
+    },
     /// The store has no such shard.
     #[error("there is no shard {shard}; the store has {shards}, numbered from 0")]
     NoSuchShard {

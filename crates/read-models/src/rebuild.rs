@@ -6,7 +6,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use assent_event_store::ShardId;
+use assent_domain::events::is_known;
+use assent_event_store::{ReadError, RecordedEvent, ShardId};
 use uuid::Uuid;
 
 use crate::{
@@ -223,6 +224,7 @@ impl Build {
             .await
             .map_err(ViewsError::from)?;
         let Some(last) = events.last() else { return Ok(goal) };
+        check_understood(&events)?;
         let prepared = folder.prepare(Some(&self.views.db), &events).await?;
         let mut tx = self.views.db.begin().await?;
         self.beat(&mut tx).await?;
@@ -318,6 +320,7 @@ impl Build {
                     .await
                     .map_err(ViewsError::from)?;
                 let Some(last) = events.last() else { break };
+                check_understood(&events)?;
                 *position = last.position;
                 let prepared = folder.prepare(None, &events).await?;
                 let written = folder.write(tx, prepared).await?;
@@ -358,4 +361,15 @@ async fn release(tx: &mut Tx, dialect: Dialect, names: &[View], owner: &str) -> 
         tx.execute(&sql, &values).await?;
     }
     Ok(())
+}
+
+/// Views that were folded without an event would stay wrong: a newer program has to rebuild.
+fn check_understood(events: &[RecordedEvent]) -> Result<(), ViewsError> {
+    let unknown = events
+        .iter()
+        .find(|event| !is_known(event.kind.as_str(), event.schema_version));
+    unknown.map_or(Ok(()), |event| {
+        let (shard, position) = (event.shard, event.position);
+        Err(ReadError::NotUnderstood { shard, position }.into())
+    })
 }

@@ -55,6 +55,9 @@ pub struct Facts<'a> {
 
 impl Platform {
     /// Reads the facts that `want` asks for, with one query; those of merged contacts with a second one.
+    ///
+    /// Errors: [`ReadError::NotUnderstood`] if a newer program wrote one of them. It may be a withdrawal: nobody is to judge
+    /// without it.
     pub async fn facts(&self, shard: ShardId, want: impl FnOnce(&mut Wanted<'_>)) -> Result<Facts<'_>, ReadError> {
         let mut wanted = Wanted {
             platform: self,
@@ -64,7 +67,7 @@ impl Platform {
         let keys: Vec<Uuid> = wanted.keys.into_iter().collect();
         let mut facts = Facts {
             platform: self,
-            events: self.store.read_keys(shard, &keys).await?,
+            events: understood(self.store.read_keys(shard, &keys).await?)?,
         };
         // A contact that goes on for another one may have ended in a third: follow to the end, no contact twice.
         let mut asked: HashSet<Uuid> = keys.into_iter().collect();
@@ -74,9 +77,19 @@ impl Platform {
                 return Ok(facts);
             }
             let keys: Vec<Uuid> = next.into_iter().collect();
-            let more = self.store.read_keys(shard, &keys).await?;
+            let more = understood(self.store.read_keys(shard, &keys).await?)?;
             facts.events.extend(more);
         }
+    }
+}
+
+fn understood(events: HashMap<Uuid, Vec<RecordedEvent>>) -> Result<HashMap<Uuid, Vec<RecordedEvent>>, ReadError> {
+    match events.values().flatten().find(|event| !log::is_understood(event)) {
+        None => Ok(events),
+        Some(unknown) => Err(ReadError::NotUnderstood {
+            shard: unknown.shard,
+            position: unknown.position,
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::telemetry;
 use assent_domain::{
-    events::{DecodeError, DomainEvent, StreamCategory},
+    events::{DecodeError, DomainEvent, StreamCategory, is_known},
     values::{Actor, TenantId, Timestamp},
 };
 use assent_event_store::{EventMeta, NewEvent, RecordedEvent, StreamId};
@@ -79,6 +79,11 @@ pub fn record<E: DomainEvent>(event: &E, origin: &Origin) -> NewEvent {
 /// A stored event as the domain knows it.
 pub fn read<E: DomainEvent>(event: &RecordedEvent) -> Result<E, DecodeError> {
     E::from_json(event.kind.as_str(), event.schema_version, &event.data)
+}
+
+/// Whether this program knows an event. One that it does not know was written by a newer program.
+pub fn is_understood(event: &RecordedEvent) -> bool {
+    is_known(event.kind.as_str(), event.schema_version)
 }
 
 /// The tenant a stored event belongs to.

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Check, Secret, Validate},
+    log,
     shutdown::Shutdown,
     supervise::{Restart, Supervisor},
     telemetry,
@@ -192,7 +193,7 @@ impl Platform {
             None => None,
         };
         let source = jetstream.clone().map_or(Source::Direct, Source::JetStream);
-        let feeds = Feeds::start(&store, &source).await?;
+        let feeds = Feeds::start(&store, &source).await?.understanding(log::is_understood);
         let keys = KeyRing::new(store.clone(), masters, config.keys.policy);
         Ok(Self {
             store,

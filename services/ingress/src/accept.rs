@@ -185,7 +185,10 @@ pub(crate) fn append_error(error: &AppendError) -> ApiError {
 /// What a caller is told when the log cannot be read.
 pub(crate) fn read_error(error: &assent_event_store::ReadError) -> ApiError {
     match error {
-        assent_event_store::ReadError::Unavailable(_) => unavailable(),
+        // Another process may be newer and understand it.
+        assent_event_store::ReadError::Unavailable(_) | assent_event_store::ReadError::NotUnderstood { .. } => {
+            unavailable()
+        }
         assent_event_store::ReadError::Hole { .. } | assent_event_store::ReadError::NoSuchShard { .. } => {
             ApiError::internal(error)
         }

@@ -71,6 +71,11 @@ pub(crate) fn read_error(error: ReadError) -> ApiError {
             tracing::warn!(%error, "the log cannot be read");
             unavailable()
         }
+        // Another process may be newer and understand it.
+        error @ ReadError::NotUnderstood { .. } => {
+            tracing::warn!(%error, "a question cannot be answered");
+            unavailable()
+        }
         error @ (ReadError::Hole { .. } | ReadError::NoSuchShard { .. }) => ApiError::internal(error),
     }
 }

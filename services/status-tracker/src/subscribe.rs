@@ -120,6 +120,16 @@ impl Subscription {
                 Some(Ok(events)) => events,
                 Some(Err(error)) => return Some(read_error(error)),
             };
+            if let Some(unknown) = events
+                .iter()
+                .find(|event| !log::is_understood(event) && show::is_of_tenant(event, &self.tenant))
+            {
+                let error = read_error(ReadError::NotUnderstood {
+                    shard: unknown.shard,
+                    position: unknown.position,
+                });
+                return Some(error.metadata("position", position.to_string()));
+            }
             let read_up_to = events.last().map_or(position, |last| last.position);
             let shown = match show.events(events.iter().filter(|event| self.wants(event))).await {
                 Ok(shown) => shown,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::{
     Balancer, Role, System,
-    config::callbacks_environment,
+    config::{POSTGRES_URL_VARIABLE, callbacks_environment},
     role::{self, Launch, RolePorts, loopback},
 };
 use crate::{processes::ChildProcess, servers::PortLease};
@@ -100,6 +100,16 @@ impl System {
             callbacks: (role == Role::Ingress).then(|| loopback(&callbacks)),
             _ports: Some((ports, callbacks)),
         })
+    }
+
+    /// Makes services that are started from now on use another database, as after a restore.
+    pub fn use_database(&mut self, url: &str) {
+        url.clone_into(&mut self.database_url);
+        for (name, value) in &mut self.environment {
+            if name == POSTGRES_URL_VARIABLE {
+                url.clone_into(value);
+            }
+        }
     }
 
     /// What stands before the ports for callbacks, if the system was configured so.

@@ -10,6 +10,7 @@ mod chaos;
 mod durability;
 mod durable_feeds;
 mod jetstream;
+mod newer_events;
 mod raw_stream;
 mod sqlite_crash;
 mod stores;

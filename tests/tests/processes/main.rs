@@ -23,4 +23,5 @@ mod secrecy;
 mod stop;
 mod support;
 mod traces;
+mod upgrade;
 mod wrong_input;

@@ -10,25 +10,6 @@ use crate::{
     values::{CategorySet, TemplateComponents},
 };
 
-/// Every table of wire names.
-fn tables() -> Vec<(StreamCategory, &'static [(&'static str, u16)])> {
-    fn table<E: DomainEvent>() -> (StreamCategory, &'static [(&'static str, u16)]) {
-        (E::CATEGORY, E::TABLE)
-    }
-    vec![
-        table::<RequestEvent>(),
-        table::<ProviderEvent>(),
-        table::<ContactEvent>(),
-        table::<DecisionEvent>(),
-        table::<AttemptEvent>(),
-        table::<MediaEvent>(),
-        table::<NumberEvent>(),
-        table::<TemplateEvent>(),
-        table::<AccountEvent>(),
-        table::<SuppressionEvent>(),
-    ]
-}
-
 #[test]
 fn every_stream_category_has_exactly_the_owner_the_design_names() {
     let table = [
@@ -54,7 +35,7 @@ fn every_stream_category_has_exactly_the_owner_the_design_names() {
 #[test]
 fn every_wire_name_is_unique_and_begins_with_its_category() {
     let mut seen = BTreeSet::new();
-    for (category, table) in tables() {
+    for (category, table) in CATALOGUE.iter().copied() {
         for (name, version) in table {
             assert_eq!(StreamCategory::of_event(name), Ok(category), "{name}");
             assert!(seen.insert(*name), "{name} stands in one table once");
@@ -63,11 +44,31 @@ fn every_wire_name_is_unique_and_begins_with_its_category() {
     }
 }
 
+/// A category that is missing there would stop every reader at its first event.
+#[test]
+fn the_catalogue_holds_every_table() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/events");
+    let files = std::fs::read_dir(directory).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let declared: usize = texts
+        .map(|text| text.matches("\nsuper::event_catalogue! {").count())
+        .sum();
+    assert_eq!(CATALOGUE.len(), declared);
+}
+
+#[test]
+fn an_event_is_known_by_its_name_and_up_to_its_version() {
+    assert!(is_known("contact.opted_out", 1));
+    assert!(!is_known("contact.opted_out", 2));
+    assert!(!is_known("contact.renamed", 1));
+    assert!(!is_known("weather.changed", 1));
+}
+
 /// These names are in logs that exist. A name may be added here, never changed or removed.
 #[test]
 fn wire_names_never_change() {
-    let names: Vec<_> = tables()
-        .into_iter()
+    let names: Vec<_> = CATALOGUE
+        .iter()
         .flat_map(|(_, table)| table.iter().map(|(name, _)| *name))
         .collect();
     let promised = "request.submitted request.cancel_requested \

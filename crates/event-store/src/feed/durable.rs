@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::{
@@ -80,6 +81,8 @@ pub struct Feed {
     batch_events_max: usize,
     owner: Uuid,
     active: Option<Active>,
+    /// Since when an event that is not understood keeps this reader from going on.
+    stuck_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,7 @@ impl Feed {
             batch_events_max: limits::BATCH_EVENTS_MAX,
             owner: Uuid::new_v4(),
             active: None,
+            stuck_since: None,
         }
     }
 
@@ -123,8 +127,13 @@ impl Feed {
     /// The next events. Waits until this process is the active reader and there are some; cancelling loses nothing.
     ///
     /// A batch that was handed out and not committed is handed out again only after [`Self::rewind`] or a take-over.
+    ///
+    /// An event that this program does not understand ([`Feeds::understanding`]) is never handed out, nor is any after it:
+    /// whoever commits a position has done everything up to it. The reader leaves the lease to another process, which may
+    /// be a newer one, and looks again later.
     pub async fn next_batch(&mut self) -> Result<Batch, FeedError> {
         loop {
+            self.step_aside().await;
             if self.active.as_ref().is_some_and(|active| !active.lease.is_held()) {
                 tracing::warn!(feed = self.name, shard = self.shard.0, "the lease was lost");
                 self.active = None;
@@ -141,10 +150,20 @@ impl Feed {
             }
             let Some(active) = &mut self.active else { continue };
             let from = active.tail.position();
-            let events = tokio::select! {
+            let mut events = tokio::select! {
                 events = active.tail.next(self.batch_events_max) => events?,
                 () = active.lease.lost() => continue,
             };
+            if let Some(known) = events.iter().position(|event| !self.feeds.understands(event)) {
+                let unknown = &events[known];
+                active.tail = self.feeds.tail(self.shard, unknown.position - 1);
+                if known == 0 {
+                    not_understood(&self.name, unknown);
+                    self.stuck_since = Some(Instant::now());
+                    continue;
+                }
+                events.truncate(known);
+            }
             let checkpoint = Checkpoint {
                 name: self.name.clone(),
                 shard: self.shard,
@@ -155,6 +174,18 @@ impl Feed {
             };
             return Ok(Batch { events, checkpoint });
         }
+    }
+
+    /// After an event that is not understood: leaves the reader time to commit what it has in hand, gives the lease away
+    /// and waits. May be cut short anywhere and called again.
+    async fn step_aside(&mut self) {
+        let Some(since) = self.stuck_since else { return };
+        if self.active.is_some() {
+            sleep_until(since + limits::STUCK_LINGER).await;
+            self.release().await;
+        }
+        sleep_until(since + limits::STUCK_PAUSE).await;
+        self.stuck_since = None;
     }
 
     /// Waits for the lease and finds the checkpoint; `None` if somebody was quicker.
@@ -189,4 +220,16 @@ impl Feed {
             active.lease.release().await;
         }
     }
+}
+
+fn not_understood(feed: &str, event: &RecordedEvent) {
+    metrics::counter!("assent_feed_not_understood_total", "feed" => feed.to_owned()).increment(1);
+    tracing::error!(
+        feed,
+        shard = event.shard.0,
+        position = event.position,
+        kind = event.kind.as_str(),
+        schema_version = event.schema_version,
+        "an event is newer than this program; the reader stops before it and leaves it to a newer Assent"
+    );
 }

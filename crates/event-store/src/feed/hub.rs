@@ -32,10 +32,14 @@ pub enum Source {
     JetStream(JetStream),
 }
 
+/// Whether a program knows an event's name and version.
+pub type Understands = fn(&RecordedEvent) -> bool;
+
 /// The live tails of all shards, and the way to readers of them.
 #[derive(Debug, Clone)]
 pub struct Feeds {
     inner: Arc<Inner>,
+    understands: Understands,
 }
 
 #[derive(Debug)]
@@ -76,7 +80,20 @@ impl Feeds {
                 shards,
                 hubs,
             }),
+            understands: |_| true,
         })
+    }
+
+    /// Makes durable readers stop before events that are not understood, and leave them to a newer program; see
+    /// [`Feed::next_batch`]. Without it every event is taken to be understood.
+    #[must_use]
+    pub fn understanding(mut self, understands: Understands) -> Self {
+        self.understands = understands;
+        self
+    }
+
+    pub(crate) fn understands(&self, event: &RecordedEvent) -> bool {
+        (self.understands)(event)
     }
 
     /// The store that is followed.

@@ -17,5 +17,5 @@ mod tail;
 
 pub use checkpoint::Checkpoint;
 pub use durable::{Batch, Feed, FeedError, Start};
-pub use hub::{Feeds, Source};
+pub use hub::{Feeds, Source, Understands};
 pub use tail::Tail;

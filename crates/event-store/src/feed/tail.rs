@@ -59,7 +59,11 @@ impl Tail {
                             return Ok(events);
                         }
                     }
-                    Err(error @ (ReadError::Hole { .. } | ReadError::NoSuchShard { .. })) => return Err(error),
+                    Err(
+                        error @ (ReadError::Hole { .. }
+                        | ReadError::NoSuchShard { .. }
+                        | ReadError::NotUnderstood { .. }),
+                    ) => return Err(error),
                     Err(ReadError::Unavailable(error)) => {
                         tracing::warn!(shard = self.shard.0, %error, "the log cannot be read; trying again");
                         tokio::time::sleep(backoff).await;

@@ -173,6 +173,11 @@ fn unavailable(error: sqlx::Error) -> ApiError {
 fn read_error(error: ReadError) -> ApiError {
     match error {
         ReadError::Unavailable(error) => unavailable(error),
+        // Another process may be newer and understand it.
+        error @ ReadError::NotUnderstood { .. } => {
+            tracing::warn!(%error, "a question cannot be answered");
+            ApiError::new(ErrorCode::StoreUnavailable).retry_after(RETRY_AFTER)
+        }
         error @ (ReadError::Hole { .. } | ReadError::NoSuchShard { .. }) => ApiError::internal(error),
     }
 }
