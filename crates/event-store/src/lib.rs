@@ -22,6 +22,7 @@ mod keys;
 pub mod limits;
 mod read;
 mod relay;
+mod scan;
 mod schema;
 mod store;
 mod upcast;

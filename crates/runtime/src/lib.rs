@@ -14,6 +14,7 @@ pub mod admin;
 pub mod admission;
 pub mod api_error;
 pub mod config;
+pub mod erasures;
 pub mod facts;
 pub mod grpc;
 mod hex;

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Check, Secret, Validate},
+    erasures::ErasureError,
     log,
     shutdown::Shutdown,
     supervise::{Restart, Supervisor},
@@ -142,6 +143,9 @@ pub enum PlatformError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// What was erased is not known to be gone, so nothing may be served.
+    #[error(transparent)]
+    Erasures(#[from] ErasureError),
 }
 
 /// Whose message a status of Meta's is about.
@@ -172,7 +176,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Connects to everything, or says what is wrong.
+    /// Connects to everything, or says what is wrong. When it returns, nobody whose erasure is in the log has a key, even if the
+    /// key table came out of an older backup.
     pub async fn connect(config: &PlatformConfig, tenants: Arc<Directory>) -> Result<Self, PlatformError> {
         let keys_error = |error: &dyn std::fmt::Display| PlatformError::Keys(error.to_string());
         let master = |config: &MasterConfig| {
@@ -195,14 +200,16 @@ impl Platform {
         let source = jetstream.clone().map_or(Source::Direct, Source::JetStream);
         let feeds = Feeds::start(&store, &source).await?.understanding(log::is_understood);
         let keys = KeyRing::new(store.clone(), masters, config.keys.policy);
-        Ok(Self {
+        let platform = Self {
             store,
             feeds,
             keys,
             hasher,
             tenants,
             jetstream,
-        })
+        };
+        platform.catch_up_erasures().await?;
+        Ok(platform)
     }
 
     /// Starts relaying to JetStream, if there is one: this process stands for election as a shard's relay until it is asked

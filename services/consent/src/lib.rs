@@ -15,7 +15,6 @@ mod change;
 mod codes;
 mod config;
 mod decisions;
-mod erasure;
 mod gatherer;
 mod grpc;
 mod judging;
@@ -40,9 +39,14 @@ use anyhow::Context as _;
 use assent_proto::v1::consent_service_server::ConsentServiceServer;
 use assent_runtime::{
     host::Host,
-    supervise::{Backoff, Restart},
+    platform::Platform,
+    shutdown::Shutdown,
+    supervise::{Backoff, Restart, TaskResult},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How often it is written down up to where erasures are known to be carried out: a start looks at what came since.
+const MARK_ERASURES_EVERY: Duration = Duration::from_mins(10);
 
 /// Progress of the reader of requests; never renamed.
 pub const REQUESTS_FEED: &str = "consent-requests";
@@ -83,9 +87,28 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
         let reader = Reader::new(&platform, WITHDRAWALS_FEED, shard, pace, withdrawals, condition);
         spawn_reader(host, WITHDRAWALS_FEED, reader);
     }
+    let (marked, stop) = (platform.clone(), host.supervisor.shutdown().clone());
+    host.supervisor
+        .spawn("consent-erasures", Restart::After(Backoff::default()), move || {
+            mark_erasures(marked.clone(), stop.clone())
+        });
     let service = ConsentGrpc::new(platform.clone(), Gatherer::new(&platform), views, config);
     host.add_service(ConsentServiceServer::new(service).max_decoding_message_size(config.message_bytes_max));
     Ok(())
+}
+
+/// The reader of withdrawals leaves no erasure out: up to its checkpoint all are carried out.
+async fn mark_erasures(platform: Platform, shutdown: Shutdown) -> TaskResult {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(MARK_ERASURES_EVERY) => {}
+            () = shutdown.soft().cancelled() => return Ok(()),
+        }
+        for shard in platform.store.shards() {
+            let position = platform.store.checkpoint(WITHDRAWALS_FEED, shard).await?;
+            platform.keys.set_replayed(shard, position).await?;
+        }
+    }
 }
 
 fn spawn_reader<H: reader::Handler>(host: &Host, name: &'static str, reader: Reader<H>) {

@@ -34,6 +34,8 @@ pub(crate) enum HandleError {
     Views(#[from] sqlx::Error),
     #[error("keys could not be had")]
     Keys(#[from] KeyError),
+    #[error("an erasure could not be carried out")]
+    Erasures(#[from] assent_runtime::erasures::ErasureError),
     #[error("an append failed")]
     Append(#[from] assent_event_store::AppendError),
 }

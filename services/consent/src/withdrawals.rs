@@ -5,7 +5,7 @@ use crate::{
     change::{self, Change, Learned},
     codes,
     decisions::actor,
-    erasure, metrics,
+    metrics,
     reader::{HandleError, Handler},
     requests::{read, submitted},
     views::Changes,
@@ -22,6 +22,7 @@ use assent_domain::{
 };
 use assent_event_store::{LoadedKeys, RecordedEvent, ShardId};
 use assent_runtime::{
+    erasures::{ERASED, Erasure},
     log::{self, Origin},
     platform::Platform,
     streams::{Subject, purpose},
@@ -69,7 +70,7 @@ pub(crate) struct Work {
     answered: Vec<(Origin, MessageId, Option<AliasHash>, Vec<AliasRef>)>,
     /// Messages that Meta refused at once because the person stopped marketing.
     stopped: Vec<(Origin, MessageId, Timestamp)>,
-    erased: Vec<erasure::Erasure>,
+    erased: Vec<Erasure>,
 }
 
 /// What one person said, or what was said of them.
@@ -331,8 +332,8 @@ impl Handler for Withdrawals {
                 if let Ok(peek) = serde_json::from_slice::<SubmittedPeek>(&event.data) {
                     self.memory().remember(event.stream.key, peek.recipient.alias);
                 }
-            } else if event.kind.as_str() == "contact.erased" {
-                work.erased.push(erasure::Erasure::of(event));
+            } else if event.kind.as_str() == ERASED {
+                work.erased.push(Erasure::of(event));
             }
         }
         (!work.is_empty()).then_some(work)
@@ -360,7 +361,8 @@ impl Handler for Withdrawals {
             for (aliases, _) in people.iter().zip(known).filter(|(_, known)| *known) {
                 self.memory().settle(aliases);
             }
-            erasure::repeat(&self.platform, self.shard, &work.erased).await?;
+            // Confirmed by the checkpoint passing it, should the process that was asked have ended before it was done.
+            self.platform.follow_erasures(self.shard, &work.erased).await?;
             Ok(Changes::default())
         })
     }

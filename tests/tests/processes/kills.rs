@@ -111,7 +111,7 @@ async fn relaying_role(system: &System) -> Role {
     best.0
 }
 
-async fn purge_jetstream(url: &str) {
+pub(crate) async fn purge_jetstream(url: &str) {
     use futures::TryStreamExt as _;
     let context = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
     let names: Vec<String> = context.stream_names().try_collect().await.unwrap();

@@ -18,6 +18,7 @@ mod collector;
 mod hang_ups;
 mod kills;
 mod owners;
+mod restore;
 mod rolling_restart;
 mod secrecy;
 mod stop;

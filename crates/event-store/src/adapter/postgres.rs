@@ -370,7 +370,7 @@ fn classify(error: sqlx::Error) -> FlushError {
     }
 }
 
-fn decode(shard: ShardId, rows: &[PgRow]) -> Result<Vec<RecordedEvent>, ReadError> {
+pub(crate) fn decode(shard: ShardId, rows: &[PgRow]) -> Result<Vec<RecordedEvent>, ReadError> {
     let mut names = Names::default();
     let event = |row: &PgRow| {
         Ok(RecordedEvent {

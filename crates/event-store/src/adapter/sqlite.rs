@@ -492,7 +492,7 @@ fn classify(error: sqlx::Error) -> FlushError {
     }
 }
 
-fn decode(shard: ShardId, rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, ReadError> {
+pub(crate) fn decode(shard: ShardId, rows: &[SqliteRow]) -> Result<Vec<RecordedEvent>, ReadError> {
     let mut names = Names::default();
     let event = |row: &SqliteRow| {
         let recorded_at = i128::from(row.try_get::<i64, _>(7)?) * 1_000;

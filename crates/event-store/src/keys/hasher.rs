@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use uuid::{Builder, Uuid};
 
 use super::secret::{self, InvalidSecret};
+use crate::{EventStore, adapter::Adapter, read::ReadError};
 
 /// What a hash is for. Hashes for different uses are unrelated even when everything else is the same.
 #[derive(Clone, Copy)]
@@ -76,6 +77,26 @@ impl AliasHasher {
 impl fmt::Debug for AliasHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AliasHasher(..)")
+    }
+}
+
+impl EventStore {
+    /// Whether the store's look-up hashes were made with the key of `hasher`; `None` if the store is new. Changes nothing,
+    /// unlike [`check_hasher`](EventStore::check_hasher).
+    pub async fn is_hasher(&self, hasher: &AliasHasher) -> Result<Option<bool>, ReadError> {
+        let kept: Option<Vec<u8>> = match self.adapter() {
+            Adapter::Postgres(postgres) => {
+                sqlx::query_scalar("select hasher_check from assent_log.store")
+                    .fetch_one(&postgres.pool)
+                    .await?
+            }
+            Adapter::Sqlite(sqlite) => {
+                sqlx::query_scalar("select hasher_check from store")
+                    .fetch_one(&sqlite.log)
+                    .await?
+            }
+        };
+        Ok(kept.map(|kept| kept[..] == hasher.check_value()[..]))
     }
 }
 

@@ -44,6 +44,7 @@ mod gather;
 mod hasher;
 mod master;
 mod policy;
+mod replayed;
 mod ring;
 mod seal_and_append;
 mod secret;

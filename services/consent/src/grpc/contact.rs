@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     change::{Change, Plan},
-    erasure,
     gatherer::unavailable,
     metrics,
     person::Person,
@@ -21,6 +20,7 @@ use assent_event_store::AppendError;
 use assent_proto::v1;
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
+    erasures::hashes,
     facts::Facts,
     log,
     streams::{Subject, purpose},
@@ -99,7 +99,7 @@ impl ConsentGrpc {
                 ApiError::internal(error)
             }
         })?;
-        let hashes = erasure::hashes(contact);
+        let hashes = hashes(contact);
         let seen = self.views.seen(&hashes).await.map_err(|error| store_error(&error))?;
         let span = history.span();
         Ok(v1::Contact {
@@ -200,7 +200,7 @@ impl ConsentGrpc {
                 // Bound again it would be news.
                 change.aliases.clear();
             }
-            let aliases = erasure::hashes(&one);
+            let aliases = hashes(&one);
             Ok(Some((change.plan(facts)?, aliases)))
         };
         let planned = self
