@@ -356,7 +356,8 @@ impl NatsConfig {
         })
     }
 
-    async fn client(&self) -> Result<async_nats::Client, PlatformError> {
+    /// A connection to the first server that answers.
+    pub async fn client(&self) -> Result<async_nats::Client, PlatformError> {
         let servers = self.servers()?;
         let connecting = Self::options(&servers)?.connect(servers);
         let client = tokio::time::timeout(NATS_CONNECT_MAX, connecting).await;
@@ -364,14 +365,17 @@ impl NatsConfig {
         client.map_err(|error| PlatformError::Nats(error.to_string()))
     }
 
-    async fn connect(&self) -> Result<JetStream, PlatformError> {
-        let client = self.client().await?;
-        let config = JetStreamConfig {
+    /// How the log's streams are named and kept there.
+    pub fn jetstream(&self) -> JetStreamConfig {
+        JetStreamConfig {
             prefix: self.prefix.clone(),
             replicas: self.replicas,
             ..JetStreamConfig::default()
-        };
-        Ok(JetStream::new(client, config))
+        }
+    }
+
+    async fn connect(&self) -> Result<JetStream, PlatformError> {
+        Ok(JetStream::new(self.client().await?, self.jetstream()))
     }
 }
 

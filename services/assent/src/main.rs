@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod demo;
+mod doctor;
 mod first_start;
 mod health;
 mod log;
@@ -83,6 +84,8 @@ enum Command {
     Verify(log::Where),
     /// Throw read models away and rebuild them from the log; the old ones serve meanwhile
     Rebuild(rebuild::Rebuild),
+    /// Look at everything an installation stands on, from the database to the callback endpoint, and say what to fix
+    Doctor(doctor::Doctor),
     /// Ask a process whether it is well, as a container's health check: exit code 0 if it is
     Health(health::Health),
     /// Draw a fresh secret for a master key or the look-up hash key: 32 random bytes in base64
@@ -165,6 +168,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(place) => log::migrate(&place).await,
         Command::Verify(place) => log::verify(&place).await,
         Command::Rebuild(command) => rebuild::run(&command).await,
+        Command::Doctor(command) => Box::pin(doctor::run(&command)).await,
         Command::Health(command) => health::health(&command).await,
         Command::GenerateSecret => {
             output::print(&assent_event_store::generate_secret());

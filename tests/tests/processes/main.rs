@@ -15,6 +15,7 @@
 
 mod callbacks;
 mod collector;
+mod doctor;
 mod hang_ups;
 mod kills;
 mod owners;

@@ -6,6 +6,7 @@
 
 mod block;
 mod config;
+mod inspect;
 mod media;
 mod number;
 mod profile;
@@ -18,6 +19,7 @@ mod transport;
 
 pub use block::{BlockFailure, BlockOutcome, BlockedPage, BlockedUser};
 pub use config::{ClientConfig, ClientError};
+pub use inspect::TokenInfo;
 pub use media::{DownloadError, MediaFile, MediaInfo};
 pub use number::{
     CodeVerification, NameStatus, NumberInfo, NumberStatus, PlatformType, QualityRating, ThroughputLevel,

@@ -152,7 +152,11 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Failure>
 
 /// Sends a request that may be repeated; anything but a 2xx with a JSON body is an error.
 pub(super) async fn send_for_json(request: RequestBuilder) -> Result<serde_json::Value, CallError> {
-    let answer = exchange(request).await?;
+    json_of(&exchange(request).await?)
+}
+
+/// The JSON body of a 2xx.
+pub(super) fn json_of(answer: &Answer) -> Result<serde_json::Value, CallError> {
     if let Some(error) = GraphError::from_answer(&answer.body) {
         return Err(CallError::Graph(Box::new(error)));
     }
