@@ -32,15 +32,22 @@ pub(crate) enum FileStore {
     Sqlite(SqlitePool),
 }
 
-const POSTGRES_TABLES: [&str; 3] = [
+const POSTGRES_TABLES: [&str; 4] = [
     "create schema if not exists assent_media",
     "create table if not exists assent_media.files (
          file uuid primary key, tenant text not null, key uuid not null, size_bytes bigint not null,
          pieces integer not null, sealed bytea not null)",
-    // Ciphertext does not compress.
     "create table if not exists assent_media.pieces (
          file uuid not null references assent_media.files on delete cascade, piece integer not null,
-         sealed bytea storage external not null, primary key (file, piece))",
+         sealed bytea not null, primary key (file, piece))",
+    // Ciphertext does not compress. Not said with the column, which only Postgres 16 understands; and said once, because it
+    // locks the table.
+    "do $$ begin
+         if (select attstorage <> 'e' from pg_attribute
+             where attrelid = 'assent_media.pieces'::regclass and attname = 'sealed') then
+             alter table assent_media.pieces alter column sealed set storage external;
+         end if;
+     end $$",
 ];
 
 const SQLITE_TABLES: [&str; 3] = [
