@@ -20,6 +20,7 @@ mod event;
 mod feed;
 mod keys;
 pub mod limits;
+mod metrics;
 mod read;
 mod relay;
 mod scan;
@@ -30,7 +31,7 @@ mod upcast;
 pub use append::{Append, AppendError, Appended, Expected, InvalidAppend};
 pub use chain::{ChainHash, TamperKind, Tampering, Verified};
 pub use event::{EventMeta, InvalidStreamId, Name, NewEvent, RecordedEvent, ShardId, StreamId};
-pub use feed::{Batch, Checkpoint, Feed, FeedError, Feeds, Source, Start, Tail, Understands};
+pub use feed::{Batch, Checkpoint, Feed, FeedError, FeedPosition, Feeds, Source, Start, Tail, Understands};
 pub use keys::{
     AliasHasher, DataKey, Destruction, InvalidMasters, InvalidSecret, KeyError, KeyPolicy, KeyRing, LoadedKeys,
     MasterKey, MasterKeys, SealAndAppendError, generate_secret,

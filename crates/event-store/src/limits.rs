@@ -117,6 +117,9 @@ pub const SLICE_EVENTS_BUSY: usize = 16;
 /// How often an idle relay looks at the log; pokes make it look sooner.
 pub const RELAY_POLL: Duration = Duration::from_millis(100);
 
+/// Most durable readers, counted once a shard, whose position is told at once.
+pub const FEED_POSITIONS_MAX: i64 = 4_096;
+
 /// Shortest time between two pokes of one process for one shard.
 pub const POKE_SPACING: Duration = Duration::from_millis(2);
 

@@ -13,6 +13,9 @@ impl Views {
     /// Keeps the views of a shard until `shutdown`. Only one process at a time does, whoever holds the feed's lease; others
     /// wait to take over. A database that does not answer is waited for; `healthy` hears of each change.
     pub async fn run(&self, feeds: &Feeds, shard: ShardId, shutdown: CancellationToken, healthy: impl Fn(bool) + Send) {
+        // On the page before the first of them.
+        let failures = metrics::counter!("assent_read_models_failures_total");
+        metrics::counter!("assent_read_models_skipped_total", "reason" => "undecodable").increment(0);
         let mut feed = feeds.feed(FEED, shard, Start::Beginning);
         let mut live = Live::new(self.store.clone(), shard);
         let mut backoff = limits::BACKOFF_MIN;
@@ -41,7 +44,7 @@ impl Views {
                     tracing::warn!(shard = shard.0, %error, "the views cannot be moved on; trying again");
                 }
             }
-            metrics::counter!("assent_read_models_failures_total").increment(1);
+            failures.increment(1);
             tokio::select! {
                 () = sleep(backoff) => {}
                 () = shutdown.cancelled() => break,
@@ -77,6 +80,6 @@ async fn step(feed: &mut Feed, live: &mut Live, pace: &mut Pace) -> Result<(), V
     pace.last = Some((began, events.len()));
     live.apply(&events, Some(&checkpoint)).await?;
     metrics::counter!("assent_read_models_events_total").increment(events.len() as u64);
-    metrics::histogram!("assent_read_models_batch_seconds").record(began.elapsed().as_secs_f64());
+    metrics::histogram!("assent_read_models_batch_seconds").record(began.elapsed());
     Ok(())
 }

@@ -117,6 +117,8 @@ impl Readiness {
                 reason = reason.as_deref(),
                 "readiness condition"
             );
+            let met = if reason.is_none() { 1.0 } else { 0.0 };
+            metrics::gauge!("assent_runtime_ready", "condition" => name).set(met);
         }
         conditions.insert(name, ConditionState { reason, since });
         let ready = conditions.values().all(|state| state.reason.is_none());

@@ -4,8 +4,9 @@
 use crate::{
     api_error::{ApiError, ErrorCode},
     config::{Check, Validate},
+    counters::Counters,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     sync::{
         Arc, Mutex,
@@ -15,7 +16,7 @@ use std::{
 };
 
 /// Limits of admission.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct AdmissionConfig {
     /// Requests handled at a time.
@@ -83,6 +84,7 @@ struct Inner {
     config: AdmissionConfig,
     in_flight: AtomicUsize,
     backlog: Mutex<Option<Backlog>>,
+    refused: Counters,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,11 @@ impl Admission {
             config,
             in_flight: AtomicUsize::new(0),
             backlog: Mutex::new(None),
+            refused: Counters::new(
+                "assent_runtime_admission_refused_total",
+                ["limit"],
+                [["in_flight"], ["backlog"]],
+            ),
         }))
     }
 
@@ -122,17 +129,14 @@ impl Admission {
             config,
             in_flight,
             backlog,
+            ..
         } = &*self.0;
         let free = |now: usize| now.checked_add(requests).filter(|then| *then <= config.in_flight_max);
         if in_flight
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
             .is_err()
         {
-            return Err(refuse(
-                "in_flight",
-                config.in_flight_max as u64,
-                self.clamp(Duration::ZERO),
-            ));
+            return Err(self.refuse("in_flight", config.in_flight_max as u64, Duration::ZERO));
         }
         let permit = Permit {
             admission: self.clone(),
@@ -145,7 +149,7 @@ impl Admission {
                 let excess = depth - config.backlog_max;
                 let wait = excess as f64 / backlog.drained_per_second.max(f64::MIN_POSITIVE);
                 let wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
-                return Err(refuse("backlog", config.backlog_max, self.clamp(wait)));
+                return Err(self.refuse("backlog", config.backlog_max, wait));
             }
             // Counted at once, so that a burst between two looks cannot pass the limit.
             backlog.depth = depth;
@@ -169,21 +173,21 @@ impl Admission {
         self.0.in_flight.load(Ordering::Acquire)
     }
 
+    fn refuse(&self, what: &'static str, limit: u64, wait: Duration) -> Overloaded {
+        self.0.refused.one([what]);
+        Overloaded {
+            what,
+            limit,
+            retry_after: self.clamp(wait),
+        }
+    }
+
     fn clamp(&self, wait: Duration) -> Duration {
         let config = &self.0.config;
         wait.clamp(
             Duration::from_millis(config.retry_after_min_ms),
             Duration::from_millis(config.retry_after_max_ms.max(config.retry_after_min_ms)),
         )
-    }
-}
-
-fn refuse(what: &'static str, limit: u64, retry_after: Duration) -> Overloaded {
-    metrics::counter!("assent_runtime_admission_refused_total", "limit" => what).increment(1);
-    Overloaded {
-        what,
-        limit,
-        retry_after,
     }
 }
 

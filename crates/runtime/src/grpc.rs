@@ -13,13 +13,13 @@ use crate::{
     tenants::Directory,
 };
 use axum::middleware;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 
 /// The gRPC port.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct GrpcConfig {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -136,10 +136,11 @@ impl GrpcServer {
             .add_service(v1alpha.build_v1alpha()?);
         let methods = Arc::new(observe::Methods::of(descriptor_sets));
         let names = methods.services();
+        let door = authenticate::Door::new(directory);
         let router = services
             .prepare()
             .into_axum_router()
-            .layer(middleware::from_fn_with_state(directory, authenticate::authenticate))
+            .layer(middleware::from_fn_with_state(door, authenticate::authenticate))
             .layer(middleware::from_fn_with_state(methods, observe::observe));
         let health = follow_readiness(health_reporter, readiness, names, shutdown.clone());
         tokio::join!(self.http.serve(router, shutdown), health);

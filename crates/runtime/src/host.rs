@@ -5,6 +5,7 @@ use crate::{
     admission::Admission,
     grpc::{GrpcError, GrpcServer},
     http::{HttpError, HttpServer, Protocol},
+    lag,
     platform::Platform,
     settings::RuntimeConfig,
     shutdown::StopReason,
@@ -84,8 +85,8 @@ impl Host {
         self.routes.add_service(service);
     }
 
-    /// Binds the ports and serves what was mounted, with the relay, the following of the tenants file and the expiry of keys
-    /// beside it. `descriptors` is what reflection tells.
+    /// Binds the ports and serves what was mounted, with the relay, the following of the tenants file, the expiry of keys and
+    /// the measuring of the feeds beside it. `descriptors` is what reflection tells.
     pub async fn serve(
         &mut self,
         config: &RuntimeConfig,
@@ -110,6 +111,12 @@ impl Host {
         self.supervisor
             .spawn("key-expiry", Restart::After(Backoff::default()), move || {
                 expire_keys(keys.clone(), stop.clone())
+            });
+
+        let (store, stop) = (self.platform.store.clone(), shutdown.clone());
+        self.supervisor
+            .spawn("feed-lag", Restart::After(Backoff::default()), move || {
+                lag::measure(store.clone(), stop.clone())
             });
 
         let routes = std::mem::replace(&mut self.routes, Routes::builder()).routes();

@@ -15,7 +15,7 @@ use assent_event_store::{
     MasterKeys, Poker, ReadError, Relay, ShardId, Source, StoreConfig,
 };
 use assent_sealed::AliasHash;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Connections for reading the log, and as many again for read models.
@@ -36,7 +36,7 @@ pub struct PlatformConfig {
 }
 
 /// The database: exactly one of `postgres_url` and `sqlite_dir`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct DatabaseConfig {
     /// `postgres://user:password@host/database`; a secret, because of the password.
     pub postgres_url: Option<Secret>,
@@ -57,7 +57,7 @@ fn connections_max_default() -> u32 {
 }
 
 /// The secrets that personal data is sealed with; each 32 random bytes in base64.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct KeysConfig {
     /// The master key that wraps new data keys.
     pub master: MasterConfig,
@@ -72,7 +72,7 @@ pub struct KeysConfig {
 }
 
 /// A master key.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct MasterConfig {
     /// Its name; stored beside each data key that it wraps.
     pub id: String,
@@ -81,7 +81,7 @@ pub struct MasterConfig {
 }
 
 /// The NATS server that carries the log's live tail.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct NatsConfig {
     /// `nats://host:port`, several separated by commas; a secret, because it may hold a password.
     pub url: Secret,

@@ -8,7 +8,7 @@ use crate::{
     shutdown::ShutdownConfig,
     telemetry::TelemetryConfig,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The sections every service has. A role's own configuration has these as fields of the same names.
@@ -32,7 +32,7 @@ pub struct RuntimeConfig {
 }
 
 /// Where the tenants stand.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct TenantsConfig {
     /// The tenants file, see `tenants.sample.toml`.
     pub file: PathBuf,

@@ -1,7 +1,7 @@
 //! Ending a process: first softly, so that work in hand is finished, then hard.
 
 use crate::config::{Check, Validate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fmt, io,
     sync::{Arc, OnceLock},
@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How a process ends.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ShutdownConfig {
     /// How long work in hand may take once the process was asked to end, in milliseconds.

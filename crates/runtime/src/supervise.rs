@@ -210,6 +210,7 @@ where
     S: FnMut() -> F + Send + 'static,
     F: Future<Output = TaskResult> + Send + 'static,
 {
+    let failures = metrics::counter!("assent_runtime_task_failures_total", "task" => name);
     let mut restarts = 0;
     loop {
         let started = Instant::now();
@@ -227,7 +228,7 @@ where
             Ok(Err(error)) => chain(error.as_ref()),
             Err(error) => panic_text(error),
         };
-        metrics::counter!("assent_runtime_task_failures_total", "task" => name).increment(1);
+        failures.increment(1);
         if stopping {
             tracing::warn!(task = name, error, "task failed while shutting down");
             return;

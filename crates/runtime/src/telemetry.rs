@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, time::Duration};
 use tracing::{Dispatch, Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -40,7 +40,7 @@ const COUNT_BUCKETS: [f64; 12] = [
 ];
 
 /// How a process reports about itself.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct TelemetryConfig {
     /// How logs are written.
@@ -54,7 +54,7 @@ pub struct TelemetryConfig {
 }
 
 /// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -126,6 +126,15 @@ impl Metrics {
     /// Metrics nobody writes to; for tests of what shows them.
     pub fn detached() -> Self {
         Self(Self::recorder().handle())
+    }
+
+    /// What stands on the page after `work`, which runs on this thread with a page of its own.
+    #[cfg(test)]
+    pub(crate) fn recorded<T>(work: impl FnOnce() -> T) -> (String, T) {
+        let recorder = Self::recorder();
+        let page = recorder.handle();
+        let done = metrics::with_local_recorder(&recorder, work);
+        (page.render(), done)
     }
 }
 

@@ -7,6 +7,8 @@ mod codes;
 
 pub use codes::{CODES, ON_PREMISES, RANGES};
 
+use std::ops::RangeInclusive;
+
 /// Whose doing an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -97,6 +99,11 @@ pub fn look_up(code: i64) -> &'static ErrorEntry {
 /// Whether the table has a row for a code.
 pub fn is_known(code: i64) -> bool {
     find(todays_code(code)).is_some()
+}
+
+/// The codes of every row, single ones before ranges, for whoever needs a bounded set of them.
+pub fn documented() -> impl Iterator<Item = RangeInclusive<i64>> {
+    CODES.iter().chain(RANGES).map(|entry| entry.first..=entry.last)
 }
 
 /// Today's code for one of the ended on-premises API (470 is 131047); any other code is its own.

@@ -17,10 +17,10 @@ use assent_runtime::{
     telemetry::TelemetryConfig,
     tenants::Directory,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything a process is started with. A role reads the same file as the others and leaves their sections alone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Config {
     /// The port for operators and probes.
     pub(crate) admin: ListenConfig,
@@ -184,9 +184,49 @@ mod tests {
     #[test]
     fn secrets_do_not_show() {
         let environment = environment();
-        let shown = format!("{:#?}", load(SAMPLE).unwrap());
-        assert!(!shown.contains(environment.get("ASSENT_HASH_KEY").unwrap()));
-        assert!(!shown.contains("assent@127.0.0.1"));
+        let with_nats = format!("{SAMPLE}\n[nats]\nurl = {{ env = \"ASSENT_NATS_URL\" }}\n");
+        let config = load(&with_nats).unwrap();
+        for shown in [format!("{config:#?}"), toml::to_string(&config).unwrap()] {
+            assert!(!shown.contains(environment.get("ASSENT_HASH_KEY").unwrap()));
+            assert!(!shown.contains("nats://"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_toml_with_every_default() {
+        let shown: toml::Table = toml::to_string(&load(SAMPLE).unwrap()).unwrap().parse().unwrap();
+        assert_eq!(
+            shown["dispatcher"]["meta"]["total_timeout_ms"].as_integer(),
+            Some(15_000)
+        );
+        assert_eq!(shown["admin"]["listen"].as_str(), Some("127.0.0.1:9090"));
+        assert_eq!(shown["telemetry"]["log_format"].as_str(), Some("text"));
+        assert_eq!(shown["keys"]["hash"].as_str(), Some("<redacted>"));
+        // Shown under the names that the file knows them by: with its secrets put back, it is the same configuration.
+        let again = toml::to_string(&shown)
+            .unwrap()
+            .replace("hash = \"<redacted>\"", "hash = { env = \"ASSENT_HASH_KEY\" }")
+            .replace("key = \"<redacted>\"", "key = { env = \"ASSENT_MASTER_KEY\" }");
+        assert_eq!(
+            format!("{:?}", load(&again).unwrap()),
+            format!("{:?}", load(SAMPLE).unwrap())
+        );
+    }
+
+    #[test]
+    fn a_key_that_was_renamed_is_refused_with_its_new_name() {
+        let text = SAMPLE.replace(
+            "[dispatcher.meta]",
+            "[dispatcher.meta]\nversion = \"v24.0\"\ntimeout_ms = 9000",
+        );
+        let problems = load(&text).unwrap_err().to_string();
+        for said in [
+            "dispatcher.meta",
+            "`version` is called `graph_version` now",
+            "`timeout_ms` is called `total_timeout_ms` now",
+        ] {
+            assert!(problems.contains(said), "{said} is not in\n{problems}");
+        }
     }
 
     #[test]

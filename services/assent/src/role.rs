@@ -169,11 +169,13 @@ async fn mount(role: Role, config: &Config, host: &mut Host) -> anyhow::Result<O
 pub(crate) fn check_config(file: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {
     let config = Config::load(file, environment)?;
     let tenants = config.directory(environment)?.tenants();
-    print(&format!("{config:#?}"));
     let numbers: usize = tenants.iter().map(|tenant| tenant.numbers.len()).sum();
+    // TOML as a whole: what is not a key is a comment.
     print(&format!(
-        "the configuration is valid; {} tenants with {numbers} numbers",
-        tenants.iter().len()
+        "# the configuration is valid; {} tenants with {numbers} numbers\n\
+         # what is in force, defaults and overrides included; secrets are not shown, and say so\n\n{}",
+        tenants.iter().len(),
+        toml::to_string(&config)?
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -143,6 +143,10 @@ fn check_config_names_every_problem_at_once() {
     assert!(shown.contains("the configuration is valid"), "{shown}");
     let secret = fs::read_to_string(dir.path().join("key")).unwrap();
     assert!(!shown.contains(&secret) && shown.contains("redacted"), "{shown}");
+    assert!(
+        shown.contains("[dispatcher.meta]\n") && !shown.contains("Config {"),
+        "{shown}"
+    );
 
     let wrong = fs::read_to_string(&file).unwrap()
         + "shutdown.grace_ms = 1\ndispatcher.calls_maxx = 3\nstatus_tracker.poll_ms = \"often\"\n[keys2]\n";

@@ -1,10 +1,10 @@
 //! What can be set.
 
 use assent_runtime::config::{Check, Validate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The consent service. Every key has a default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Most events a reader takes at once.

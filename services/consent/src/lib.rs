@@ -61,6 +61,7 @@ pub(crate) const SERVICE: &str = "consent";
 ///
 /// Errors: the tables of its read model cannot be made.
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
+    metrics::prepare();
     let platform = host.platform.clone();
     let views = Views::open(&platform.store)
         .await

@@ -104,6 +104,10 @@ impl Call {
                 .send_traced(self.sender.as_str(), &self.token, &self.body, traceparent.as_deref());
         let result = sending.instrument(span).await;
         metrics::calls_in_flight(-1.0);
+        match &result {
+            Ok(_) => metrics::sent(&self.sender),
+            Err(error) => metrics::failed(error),
+        }
         let learned = Learned::of(result);
         metrics::called(learned.as_str(), begun.elapsed());
         learned

@@ -4,11 +4,11 @@ use crate::limits;
 use assent_runtime::config::{Check, Validate};
 use assent_whatsapp::client::ClientConfig;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::time::Duration;
 
 /// How messages are sent.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Meta's Cloud API.
@@ -53,17 +53,57 @@ pub struct MediaConfig {
 }
 
 /// Where and how Meta is called.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "MetaKeys")]
 pub struct MetaConfig {
     /// Scheme and host.
     pub base_url: String,
     /// Graph version, such as `v24.0`.
-    pub version: String,
+    pub graph_version: String,
     /// The longest a call may take, in milliseconds. Shorter than the grace of a shutdown, so that calls can end.
-    pub timeout_ms: u64,
+    pub total_timeout_ms: u64,
     /// The longest it may take to connect, in milliseconds.
     pub connect_timeout_ms: u64,
+}
+
+/// The keys as they stand in a file, those among them that are called otherwise today.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MetaKeys {
+    base_url: Option<String>,
+    graph_version: Option<String>,
+    total_timeout_ms: Option<u64>,
+    connect_timeout_ms: Option<u64>,
+    version: Option<IgnoredAny>,
+    timeout_ms: Option<IgnoredAny>,
+}
+
+impl TryFrom<MetaKeys> for MetaConfig {
+    type Error = String;
+
+    fn try_from(keys: MetaKeys) -> Result<Self, String> {
+        let renamed = [
+            (keys.version.is_some(), "`version` is called `graph_version` now"),
+            (
+                keys.timeout_ms.is_some(),
+                "`timeout_ms` is called `total_timeout_ms` now",
+            ),
+        ];
+        let renamed: Vec<&str> = renamed
+            .into_iter()
+            .filter_map(|(is_there, why)| is_there.then_some(why))
+            .collect();
+        if !renamed.is_empty() {
+            return Err(renamed.join(", "));
+        }
+        let defaults = Self::default();
+        Ok(Self {
+            base_url: keys.base_url.unwrap_or(defaults.base_url),
+            graph_version: keys.graph_version.unwrap_or(defaults.graph_version),
+            total_timeout_ms: keys.total_timeout_ms.unwrap_or(defaults.total_timeout_ms),
+            connect_timeout_ms: keys.connect_timeout_ms.unwrap_or(defaults.connect_timeout_ms),
+        })
+    }
 }
 
 impl Default for Config {
@@ -101,8 +141,8 @@ impl Default for MetaConfig {
         let client = ClientConfig::default();
         Self {
             base_url: client.base_url,
-            version: client.graph_version,
-            timeout_ms: 15_000,
+            graph_version: client.graph_version,
+            total_timeout_ms: 15_000,
             connect_timeout_ms: 3_000,
         }
     }
@@ -112,7 +152,7 @@ impl Config {
     /// How old an attempt in flight must be for its process to be taken for dead: longer than a call can begin, last
     /// and be recorded.
     pub fn orphan_after(&self) -> Duration {
-        limits::CALL_BEGINS_WITHIN + Duration::from_millis(self.meta.timeout_ms) + limits::OUTCOME_MARGIN
+        limits::CALL_BEGINS_WITHIN + Duration::from_millis(self.meta.total_timeout_ms) + limits::OUTCOME_MARGIN
     }
 
     pub(crate) fn silence(&self) -> Duration {
@@ -122,9 +162,9 @@ impl Config {
     pub(crate) fn client(&self) -> ClientConfig {
         ClientConfig {
             base_url: self.meta.base_url.clone(),
-            graph_version: self.meta.version.clone(),
+            graph_version: self.meta.graph_version.clone(),
             connect_timeout_ms: self.meta.connect_timeout_ms,
-            total_timeout_ms: self.meta.timeout_ms,
+            total_timeout_ms: self.meta.total_timeout_ms,
             pool_idle_connections_max: self.calls_max,
             ..ClientConfig::default()
         }
@@ -162,10 +202,15 @@ impl Validate for MetaConfig {
     fn validate(&self, check: &mut Check) {
         let web = self.base_url.starts_with("https://") || self.base_url.starts_with("http://");
         check.ensure("base_url", web, "must be an http or https URL");
-        check.ensure("version", self.version.starts_with('v'), "must be of the form v24.0");
-        check.range("timeout_ms", self.timeout_ms, 10, 120_000);
-        let within = self.connect_timeout_ms > 0 && self.connect_timeout_ms < self.timeout_ms;
-        check.ensure("connect_timeout_ms", within, "must be above zero and below timeout_ms");
+        let is_version = self.graph_version.starts_with('v');
+        check.ensure("graph_version", is_version, "must be of the form v24.0");
+        check.range("total_timeout_ms", self.total_timeout_ms, 10, 120_000);
+        let within = self.connect_timeout_ms > 0 && self.connect_timeout_ms < self.total_timeout_ms;
+        check.ensure(
+            "connect_timeout_ms",
+            within,
+            "must be above zero and below total_timeout_ms",
+        );
     }
 }
 

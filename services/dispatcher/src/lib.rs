@@ -62,6 +62,7 @@ use std::sync::Arc;
 /// # Errors
 /// Meta's address or the time-outs are malformed, or the read model cannot be made.
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
+    metrics::prepare(&host.platform.tenants.tenants());
     open_set::prepare(&host.platform.store)
         .await
         .context("the dispatcher's read model cannot be made")?;

@@ -22,6 +22,18 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Every state.
+    pub(crate) const ALL: [Self; 3] = [Self::Flight, Self::Unknown, Self::Retry];
+
+    /// For metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flight => "flight",
+            Self::Unknown => "unknown",
+            Self::Retry => "retry",
+        }
+    }
+
     const fn code(self) -> i16 {
         match self {
             Self::Flight => 1,
@@ -54,6 +66,7 @@ pub(crate) struct Open {
 pub(crate) struct OpenSet {
     open: HashMap<MessageId, Open>,
     by_due: BTreeSet<(Timestamp, MessageId)>,
+    by_state: HashMap<State, usize>,
     /// What the table holds.
     stored: HashMap<MessageId, (State, Timestamp)>,
     /// What may differ from the table.
@@ -73,7 +86,9 @@ impl OpenSet {
         let heard = None;
         if let Some(before) = self.open.insert(message, Open { state, due, heard }) {
             self.by_due.remove(&(before.due, message));
+            self.discount(before.state);
         }
+        *self.by_state.entry(state).or_default() += 1;
         self.by_due.insert((due, message));
         self.changed.insert(message);
     }
@@ -100,7 +115,14 @@ impl OpenSet {
     pub(crate) fn close(&mut self, message: MessageId) {
         if let Some(before) = self.open.remove(&message) {
             self.by_due.remove(&(before.due, message));
+            self.discount(before.state);
             self.changed.insert(message);
+        }
+    }
+
+    fn discount(&mut self, state: State) {
+        if let Some(count) = self.by_state.get_mut(&state) {
+            *count -= 1;
         }
     }
 
@@ -109,9 +131,9 @@ impl OpenSet {
         self.open.get(&message).copied()
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.open.len()
+    /// How many are open for this reason.
+    pub(crate) fn count(&self, state: State) -> usize {
+        self.by_state.get(&state).copied().unwrap_or_default()
     }
 
     /// When the next one is to be looked at.
@@ -336,5 +358,17 @@ mod tests {
         assert_eq!(due(&set), [message(1)]);
         set.close(message(1));
         assert_eq!(set.next_due(), Some(at(50)));
+    }
+
+    #[test]
+    fn they_are_counted_by_why_they_are_open() {
+        let mut set = OpenSet::default();
+        set.put(message(1), State::Flight, at(10));
+        set.put(message(2), State::Flight, at(10));
+        set.put(message(2), State::Unknown, at(20));
+        set.put(message(3), State::Retry, at(20));
+        set.close(message(3));
+        set.close(message(3));
+        assert_eq!(State::ALL.map(|state| set.count(state)), [1, 1, 0]);
     }
 }

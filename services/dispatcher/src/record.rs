@@ -8,7 +8,7 @@ use crate::{
 use assent_domain::{
     Decider as _,
     attempt::{AttemptCommand, AttemptDecider, Attempts},
-    events::{AttemptEvent, GaveUpBecause, StreamCategory},
+    events::{AttemptEvent, StreamCategory},
     values::MessageId,
 };
 use assent_event_store::{Append, AppendError, Expected, ReadError, ShardId, StreamId, limits::READ_EVENTS_MAX};
@@ -102,7 +102,7 @@ impl Recording {
         }
         match dispatcher.platform.store.append(self.shard, append).await {
             Ok(_) => {
-                events.iter().for_each(observe);
+                events.iter().for_each(metrics::recorded);
                 Ok(())
             }
             Err(AppendError::Conflict { .. } | AppendError::KeysGone { .. } | AppendError::OutcomeUnknown { .. }) => {
@@ -119,22 +119,5 @@ impl Recording {
             }
             Err(AppendError::Closed) => Err(RecordFailed::Closed),
         }
-    }
-}
-
-fn observe(event: &AttemptEvent) {
-    match event {
-        AttemptEvent::Cancelled(event) => metrics::cancelled(event.reason.as_str()),
-        AttemptEvent::Deferred(event) => metrics::deferred(event.reason.as_str()),
-        AttemptEvent::GivenUp(event) => metrics::given_up(match event.because {
-            GaveUpBecause::Silence { .. } => "silence",
-            GaveUpBecause::RetriesExhausted { .. } => "retries_exhausted",
-            GaveUpBecause::Expired => "expired",
-            GaveUpBecause::Unsendable { .. } => "unsendable",
-        }),
-        AttemptEvent::Started(_)
-        | AttemptEvent::Accepted(_)
-        | AttemptEvent::Rejected(_)
-        | AttemptEvent::OutcomeUnknown(_) => {}
     }
 }

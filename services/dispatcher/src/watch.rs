@@ -46,7 +46,10 @@ pub(crate) async fn run(dispatcher: Arc<Dispatcher>, shard: ShardId) -> TaskResu
             None => match feed.position() {
                 Some(position) => watch.stand_at(position).await,
                 // Another process watches this shard.
-                None => continue,
+                None => {
+                    watch.forget();
+                    continue;
+                }
             },
         };
         let done = match done {
@@ -102,6 +105,7 @@ struct Watch {
     progress: Progress,
     /// Messages for which silence would count if their number had callbacks after these moments.
     listening: HashMap<PhoneNumberId, HashMap<MessageId, Timestamp>>,
+    shown: metrics::OpenMessages,
 }
 
 /// What is looked at in a callback while a number is listened for.
@@ -121,6 +125,7 @@ impl Watch {
             position: None,
             progress: Progress::new(every),
             listening: HashMap::new(),
+            shown: metrics::OpenMessages::of(shard),
         }
     }
 
@@ -136,6 +141,8 @@ impl Watch {
     fn forget(&mut self) {
         self.position = None;
         self.progress.forget();
+        // Whoever watches the shard now shows them.
+        self.shown.show(&OpenSet::default());
     }
 
     /// Makes sure that the open set is as of `position`, which the feed stands at.
@@ -297,7 +304,7 @@ impl Watch {
         let changes = self.open.changes();
         open_set::save(&self.dispatcher.platform.store, self.shard, &changes, &step).await?;
         self.open.written();
-        metrics::open(self.shard.0, self.open.len());
+        self.shown.show(&self.open);
         let open = &self.open;
         self.listening.retain(|_, waiting| {
             waiting.retain(|message, _| open.get(*message).is_some());

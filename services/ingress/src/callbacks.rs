@@ -31,7 +31,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
@@ -76,6 +76,7 @@ async fn verify(
 
 /// Meta reports.
 async fn receive(State(endpoint): State<Arc<Endpoint>>, Path(tenant): Path<String>, request: Request) -> Response {
+    let begun = Instant::now();
     let span = tracing::info_span!("callback");
     let (outcome, response) = async {
         let Some(party) = endpoint.party(&tenant) else {
@@ -99,7 +100,7 @@ async fn receive(State(endpoint): State<Arc<Endpoint>>, Path(tenant): Path<Strin
     }
     .instrument(span)
     .await;
-    metrics::callback(outcome);
+    metrics::callback(outcome, begun);
     response
 }
 
@@ -146,5 +147,8 @@ async fn take(ingress: &Ingress, party: &Arc<Party>, body: &[u8]) -> Result<(), 
             plan.keep_whole("not_json");
         }
     }
-    record::record(&ingress.platform, party, plan.finish(body)).await
+    let (planned, tally) = plan.finish(body);
+    record::record(&ingress.platform, party, planned).await?;
+    tally.count();
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `MessageService`: translate, delegate, map the error.
 
 use crate::{
-    list, metrics,
+    list,
     service::{Ingress, Settled},
     watch,
 };
@@ -155,7 +155,6 @@ fn answer(settled: &Settled) -> Result<v1::SendMessageResponse, ApiError> {
         Some(DecisionEvent::Authorized(_)) => DeliveryState::Authorized,
         Some(DecisionEvent::Expired(_)) => DeliveryState::Expired,
         Some(DecisionEvent::Refused(refused)) => {
-            metrics::request("refused");
             return Err(decision::refused(settled.message, &refused.refusals));
         }
     };

@@ -41,7 +41,7 @@ use assent_runtime::{
     http::{HttpServer, ListenConfig, Protocol},
     supervise::{Backoff, Restart},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -49,7 +49,7 @@ use std::{
 };
 
 /// How ingress is set up. Everything has a default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Where Meta's callbacks arrive: `/callbacks/<tenant>`.
@@ -89,6 +89,7 @@ pub struct Mounted {
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> {
     // The numbering plans are read when the first number is parsed, which is not to be the first caller's time.
     tokio::task::spawn_blocking(|| drop(PhoneNumber::try_new("+12025550100"))).await?;
+    metrics::prepare();
     let platform = host.platform.clone();
     let shutdown = host.supervisor.shutdown().clone();
     let parties = Arc::new(Parties::new(platform.clone()));

@@ -19,7 +19,7 @@ use assent_domain::{
 use assent_event_store::{Append, AppendError, Expected, RecordedEvent};
 use assent_proto::v1;
 use assent_runtime::{
-    admission::Admission,
+    admission::{Admission, Permit},
     api_error::{ApiError, ErrorCode},
     facts::of_category,
     log::{self, Origin},
@@ -55,6 +55,16 @@ pub(crate) struct Settled {
     pub(crate) decision: Option<Arc<DecisionEvent>>,
 }
 
+/// A message that was taken in, now or by an earlier call.
+struct TakenIn {
+    message: MessageId,
+    accepted: Accepted,
+    /// Whoever waits for the decision, unless it was asked not to.
+    waiter: Option<Waiter>,
+    /// Held until the caller is answered.
+    permit: Permit,
+}
+
 /// Who acted, as events name them.
 pub(crate) fn actor(principal: &Principal) -> Actor {
     Actor::ApiKey(Term::from_provider(principal.key.as_str()))
@@ -76,6 +86,26 @@ impl Ingress {
         deadline: Option<Duration>,
     ) -> Result<Settled, ApiError> {
         let begun = Instant::now();
+        let taken_in = self.take_in(principal, request).await;
+        let TakenIn {
+            message,
+            accepted,
+            waiter,
+            permit: _permit,
+        } = taken_in.inspect_err(|error| metrics::request(error.code().reason()))?;
+        let decision = match waiter {
+            Some(waiter) => self.decision(&accepted, waiter, begun, deadline).await,
+            None => None,
+        };
+        Ok(Settled {
+            message,
+            accepted_at: accepted.at,
+            decision,
+        })
+    }
+
+    /// Takes a message in. Whoever hangs up does not change that, and does not change that it is counted.
+    async fn take_in(&self, principal: &Principal, request: &v1::SendMessageRequest) -> Result<TakenIn, ApiError> {
         let permit = self.admission.try_admit(1)?;
         let party = self.party(principal)?;
         let mut draft = Draft::parse(&self.platform, party, request, log::now())?;
@@ -96,24 +126,23 @@ impl Ingress {
 
         // In a task of its own, so that it ends even if the caller hangs up; the permit stays with it that long.
         let (platform, actor) = (self.platform.clone(), actor(principal));
-        let accepting = async move { (accept::accept(&platform, draft, actor).await, permit) };
-        let accepting = tokio::spawn(accepting.in_current_span()).await;
-        let (accepted, _permit) = accepting.map_err(ApiError::internal)?;
-        let accepted = accepted.inspect_err(|error| metrics::request(error.code().reason()))?;
-        metrics::request(if accepted.repeated.is_some() {
-            "repeated"
-        } else {
-            "accepted"
-        });
-
-        let decision = match waiter {
-            Some(waiter) => self.decision(&accepted, waiter, begun, deadline).await,
-            None => None,
+        let accepting = async move {
+            let accepted = accept::accept(&platform, draft, actor).await;
+            if let Ok(accepted) = &accepted {
+                metrics::request(match accepted.repeated {
+                    Some(_) => metrics::REPEATED,
+                    None => metrics::ACCEPTED,
+                });
+            }
+            (accepted, permit)
         };
-        Ok(Settled {
+        let accepting = tokio::spawn(accepting.in_current_span()).await;
+        let (accepted, permit) = accepting.map_err(ApiError::internal)?;
+        Ok(TakenIn {
             message,
-            accepted_at: accepted.at,
-            decision,
+            accepted: accepted?,
+            waiter,
+            permit,
         })
     }
 

@@ -2,11 +2,11 @@
 
 use assent_runtime::config::{Check, Validate};
 use assent_whatsapp::client::{Client, ClientConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Configuration of the status-tracker. Every key has a default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
     /// Calls to Meta.
@@ -26,7 +26,7 @@ pub struct Config {
 }
 
 /// When somebody is taken to have blocked us: Meta never says so, it is inferred from silence.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct SuppressionConfig {
     /// How many messages in a row must have stayed at `sent`, none of them delivered.
@@ -95,7 +95,7 @@ impl Validate for Config {
 }
 
 /// Bounds of subscriptions to events.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct SubscriptionsConfig {
     /// Subscriptions at a time in this process.

@@ -40,6 +40,7 @@ pub(crate) fn actor() -> Actor {
 
 /// Starts the status-tracker's tasks on a host and adds its services to the port for callers.
 pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
+    metrics::prepare();
     let config = Arc::new(config.clone());
     let meta = assent_whatsapp::client::Client::try_new(&config.meta).context("the client for Meta")?;
     let table = suppression::Table::open(&host.platform.store)

@@ -70,7 +70,6 @@ pub(crate) async fn run(observing: Observing, shutdown: Shutdown) -> TaskResult 
         followed: None,
         look_after: LOOK_FIRST,
         not_before: Instant::now(),
-        lag: metrics::Lag::of(FEED),
         observing,
         feed,
     };
@@ -92,7 +91,6 @@ struct Observer {
     followed: Option<Arc<Tenants>>,
     look_after: Duration,
     not_before: Instant,
-    lag: metrics::Lag,
 }
 
 /// A poll that ended.
@@ -140,6 +138,7 @@ impl Observer {
             } else if self.followed.take().is_some() {
                 // Another process polls now.
                 self.polls.abort_all();
+                metrics::forget_numbers(self.observing.shard, |_| true);
                 self.targets = Targets::new(Duration::from_millis(self.observing.config.poll_ms));
             }
             let wake = self.wake_at(now, is_active);
@@ -185,6 +184,9 @@ impl Observer {
         if !known.is_some_and(|known| Arc::ptr_eq(known, &tenants)) {
             self.targets
                 .follow(&self.observing.platform, self.observing.shard, &tenants, now);
+            metrics::forget_numbers(self.observing.shard, |number| {
+                tenants.by_phone_number_id(number.as_str()).is_none()
+            });
             self.followed = Some(tenants);
         }
     }
@@ -255,12 +257,7 @@ impl Observer {
             }
         }
         match self.feed.commit(&batch.checkpoint).await {
-            Ok(()) => {
-                self.observing.readiness.met();
-                let Observing { platform, shard, .. } = &self.observing;
-                let position = batch.checkpoint.position();
-                self.lag.measure(&platform.store, *shard, position).await;
-            }
+            Ok(()) => self.observing.readiness.met(),
             Err(error) => self.trouble(&error).await,
         }
         Ok(())
@@ -350,7 +347,7 @@ async fn poll(
             let token = token(tenants, tenant, |owner| owner.access_token_for(number.as_str()))?;
             let info = observing.meta.number(number.as_str(), &token).await?;
             let seen = conclusions.number((tenant, number, waba), &info, asked_at).await?;
-            metrics::number_seen(&seen);
+            metrics::number_seen(observing.shard, &seen);
             Ok(Remembered::new())
         }
         Target::Templates { tenant, waba } => {

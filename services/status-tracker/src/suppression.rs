@@ -84,7 +84,6 @@ pub(crate) async fn run(suppressing: Suppressing, shutdown: Shutdown) -> TaskRes
         persist_at: Instant::now(),
         not_before: Instant::now(),
         searched_at: None,
-        lag: metrics::Lag::of(FEED),
     };
     reader.suppressing.readiness.met();
     tokio::select! {
@@ -139,7 +138,6 @@ struct Reader {
     not_before: Instant,
     /// The numbers' clock at the last search for silence.
     searched_at: Option<Timestamp>,
-    lag: metrics::Lag,
 }
 
 impl Reader {
@@ -344,8 +342,6 @@ impl Reader {
             .await?;
         self.window.clear();
         self.done = Some(step.position());
-        let Suppressing { platform, shard, .. } = &self.suppressing;
-        self.lag.measure(&platform.store, *shard, step.position()).await;
         self.step = None;
         self.search().await
     }

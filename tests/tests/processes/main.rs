@@ -15,6 +15,7 @@
 
 mod callbacks;
 mod collector;
+mod dashboards;
 mod doctor;
 mod hang_ups;
 mod kills;

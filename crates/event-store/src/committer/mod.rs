@@ -35,6 +35,7 @@ use crate::{
     chain::micros,
     event::ShardId,
     limits,
+    metrics::CommitterMetrics,
 };
 
 pub(crate) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
@@ -54,11 +55,13 @@ pub(crate) struct Handle {
     queue: mpsc::Sender<Waiting<Reply>>,
     pub(crate) head: watch::Receiver<u64>,
     pub(crate) counters: Arc<Counters>,
+    metrics: CommitterMetrics,
 }
 
 impl Handle {
     /// Queues an append and waits for its outcome. Dropping the future before the append is in a flush withdraws it.
     pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let asked = Instant::now();
         let (reply, answer) = oneshot::channel();
         let outcome = async {
             self.queue
@@ -70,9 +73,9 @@ impl Handle {
         let unknown = AppendError::OutcomeUnknown {
             waited_ms: limits::APPEND_TIMEOUT.as_millis() as u64,
         };
-        tokio::time::timeout(limits::APPEND_TIMEOUT, outcome)
-            .await
-            .unwrap_or(Err(unknown))
+        let answered = tokio::time::timeout(limits::APPEND_TIMEOUT, outcome).await;
+        self.metrics.append_answered(asked.elapsed());
+        answered.unwrap_or(Err(unknown))
     }
 }
 
@@ -86,6 +89,7 @@ pub(crate) fn start(
     let (queue, waiting) = mpsc::channel(limits::QUEUE_APPENDS_MAX);
     let (published, head) = watch::channel(head);
     let counters = Arc::new(Counters::default());
+    let metrics = CommitterMetrics::new();
     let committer = Committer {
         adapter,
         shard,
@@ -101,8 +105,15 @@ pub(crate) fn start(
         pace: Pace::default(),
         published,
         counters: counters.clone(),
+        metrics: metrics.clone(),
     };
-    (Handle { queue, head, counters }, tokio::spawn(committer.run()))
+    let handle = Handle {
+        queue,
+        head,
+        counters,
+        metrics,
+    };
+    (handle, tokio::spawn(committer.run()))
 }
 
 /// Hashes stream names. Their keys are random or keyed hashes already, so nobody can make them collide on purpose.
@@ -128,6 +139,7 @@ struct Committer {
     pace: Pace,
     published: watch::Sender<u64>,
     counters: Arc<Counters>,
+    metrics: CommitterMetrics,
 }
 
 impl Committer {
@@ -265,6 +277,7 @@ impl Committer {
             }
             again = true;
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            self.metrics.retried();
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
@@ -309,7 +322,7 @@ impl Committer {
         if settled.assumed_wrongly {
             self.look_up_flushes = limits::FLUSHES_WITHOUT_ASSUMPTION;
         }
-        self.observe(&settled, started);
+        self.observe(appends, &settled, started);
         let Settled {
             answers,
             again,
@@ -335,14 +348,13 @@ impl Committer {
         self.pace.flush_ended(Instant::now(), appends, queued);
     }
 
-    fn observe(&self, settled: &Settled<Reply>, started: Instant) {
+    fn observe(&self, appends: usize, settled: &Settled<Reply>, started: Instant) {
         let conflicts = settled.answers.iter().filter(|(_, outcome)| outcome.is_err()).count() as u64;
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.events.fetch_add(settled.written, Ordering::Relaxed);
         self.counters.conflicts.fetch_add(conflicts, Ordering::Relaxed);
-        metrics::histogram!("assent_log_flush_events").record(settled.written as f64);
-        metrics::histogram!("assent_log_flush_seconds").record(started.elapsed().as_secs_f64());
-        metrics::counter!("assent_log_conflicts_total").increment(conflicts);
+        self.metrics
+            .flushed((appends, settled.written, conflicts), started.elapsed());
     }
 
     /// The database refused a flush as a whole, so nothing of it was written. One append is to blame; find it.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     event::{RecordedEvent, ShardId},
     limits,
+    metrics::HubMetrics,
     read::ReadError,
     relay::JetStream,
     store::EventStore,
@@ -67,6 +68,7 @@ impl Feeds {
                 shard,
                 position: store.head(shard).await?,
                 sender: sender.clone(),
+                metrics: HubMetrics::new(),
             };
             hubs.push(match source {
                 Source::Direct => tokio::spawn(hub.follow_log()),
@@ -121,6 +123,7 @@ struct Hub {
     shard: ShardId,
     position: u64,
     sender: broadcast::Sender<Slice>,
+    metrics: HubMetrics,
 }
 
 impl Hub {
@@ -191,7 +194,7 @@ impl Hub {
             match tokio::time::timeout(limits::SILENCE_MAX, tail.next()).await {
                 Err(_silence) => {
                     if self.catch_up().await {
-                        metrics::counter!("assent_feed_silence_repairs_total").increment(1);
+                        self.metrics.silence_repairs.increment(1);
                     }
                 }
                 Ok(Ok(slice)) => {
@@ -204,7 +207,7 @@ impl Hub {
                         None => {}
                         Some(first) if first.position == self.position + 1 => self.publish(events),
                         Some(_) => {
-                            metrics::counter!("assent_feed_gap_repairs_total").increment(1);
+                            self.metrics.gap_repairs.increment(1);
                             self.catch_up().await;
                         }
                     }

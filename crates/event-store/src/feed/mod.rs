@@ -13,9 +13,11 @@ mod durable;
 mod hub;
 mod jetstream;
 pub(crate) mod lease;
+mod positions;
 mod tail;
 
 pub use checkpoint::Checkpoint;
 pub use durable::{Batch, Feed, FeedError, Start};
 pub use hub::{Feeds, Source, Understands};
+pub use positions::FeedPosition;
 pub use tail::Tail;

@@ -1,14 +1,14 @@
 //! How long keys live.
 
 use assent_sealed::KeyClass;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
 
 /// How long what was sealed can be read, for each class that expires. Applies to keys made from now on.
 ///
 /// A key seals during one period and expires this long after the period's end, so everything is kept at least that
 /// long and at most a period longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyPolicy {
     /// Proofs of opt-ins and opt-outs, in days after the end of their calendar year.

@@ -20,7 +20,7 @@ use super::{
     secret::{self, Secret},
     table::{Candidate, KeyRow, KeyTable, Obtained, Rewrapped},
 };
-use crate::{EventStore, limits};
+use crate::{EventStore, limits, metrics::KeyMetrics};
 
 /// The data keys of a store, and the master keys that unwrap them. Cheap to clone; all clones share the cache and the
 /// round trips.
@@ -32,6 +32,7 @@ pub struct KeyRing {
     cache: Arc<Mutex<Cache>>,
     obtaining: Gatherer<Slot, Answer>,
     loading: Gatherer<KeyId, Answer>,
+    metrics: Arc<KeyMetrics>,
 }
 
 /// A key, if there is one. What is wrong with one key is no matter of those who asked for others.
@@ -62,6 +63,7 @@ impl KeyRing {
             cache,
             obtaining: Gatherer::new(),
             loading: Gatherer::new(),
+            metrics: Arc::new(KeyMetrics::new()),
         }
     }
 
@@ -147,7 +149,7 @@ impl KeyRing {
 
     /// One round trip for whoever asked; `slots` are sorted and each is there once.
     async fn find_or_make(self, slots: Vec<Slot>, now: OffsetDateTime) -> Result<Vec<Answer>, KeyError> {
-        count_statement("obtain", slots.len());
+        self.metrics.obtain.count(slots.len());
         let secrets: Vec<Secret> = slots.iter().map(|_| secret::random()).collect();
         let candidate = |(slot, secret)| {
             // Version 7: keys of one time lie side by side in the index that every append looks into.
@@ -211,7 +213,7 @@ impl KeyRing {
 
     /// One round trip for whoever asked.
     async fn find(self, keys: Vec<KeyId>) -> Result<Vec<Answer>, KeyError> {
-        count_statement("load", keys.len());
+        self.metrics.load.count(keys.len());
         let (epoch, read_at) = (self.cache().epoch(), Instant::now());
         let rows = self.table.load(&keys).await?;
         let mut rows: HashMap<KeyId, KeyRow> = rows.into_iter().map(|row| (row.key, row)).collect();
@@ -285,7 +287,7 @@ impl KeyRing {
         let destroyed = destroyed.inspect_err(|_| self.cache().clear())?;
         let count = destroyed.len() as u64;
         self.forget(destroyed);
-        metrics::counter!("assent_keys_destroyed_total").increment(count);
+        self.metrics.destroyed.increment(count);
         Ok(count)
     }
 
@@ -296,7 +298,7 @@ impl KeyRing {
         loop {
             let batch = self.table.expire(now, limits::KEYS_STATEMENT_MAX).await?;
             expired += batch;
-            metrics::counter!("assent_keys_expired_total").increment(batch);
+            self.metrics.expired.increment(batch);
             if batch < limits::KEYS_STATEMENT_MAX as u64 {
                 return Ok(expired);
             }
@@ -334,12 +336,6 @@ impl KeyRing {
     pub(crate) fn forget(&self, keys: impl IntoIterator<Item = KeyId>) {
         self.cache().forget(keys);
     }
-}
-
-/// One statement, and how many keys it names.
-fn count_statement(what: &'static str, keys: usize) {
-    metrics::counter!("assent_keys_statements_total", "what" => what).increment(1);
-    metrics::counter!("assent_keys_asked_total", "what" => what).increment(keys as u64);
 }
 
 impl fmt::Debug for KeyRing {

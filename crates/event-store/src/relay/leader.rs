@@ -22,6 +22,7 @@ use crate::{
     event::{RecordedEvent, ShardId},
     feed::lease::Lease,
     limits,
+    metrics::RelayMetrics,
     read::ReadError,
     store::EventStore,
 };
@@ -37,6 +38,7 @@ pub struct Relay {
     shard: ShardId,
     owner: Uuid,
     counters: Arc<Counters>,
+    metrics: RelayMetrics,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +105,7 @@ impl Relay {
             shard,
             owner: Uuid::new_v4(),
             counters: Arc::default(),
+            metrics: RelayMetrics::new(shard),
         }
     }
 
@@ -130,6 +133,8 @@ impl Relay {
                 () = lease.lost() => tracing::warn!(shard = self.shard.0, "no longer leading the relay"),
                 () = &mut stop => return lease.release().await,
             }
+            // Where the relay is, the next leader knows.
+            self.metrics.position.set(f64::NAN);
         }
     }
 
@@ -147,13 +152,14 @@ impl Relay {
             let outcome = match self.find_end().await {
                 Ok(end) => {
                     backoff = BACKOFF_FIRST;
+                    self.metrics.position.set(end.position as f64);
                     self.publish_from(end).await
                 }
                 Err(error) => Err(error),
             };
             let Err(error) = outcome else { continue };
             self.counters.repairs.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("assent_relay_repairs_total").increment(1);
+            self.metrics.repairs.increment(1);
             if matches!(error, RelayError::Moved) {
                 // Another relay was quicker. One that gets nothing out at all leaves the server some peace.
                 if self.counters.slices.load(Ordering::Relaxed) > published {
@@ -301,8 +307,8 @@ impl Relay {
             Ok(ack) => {
                 self.counters.slices.fetch_add(1, Ordering::Relaxed);
                 self.counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
-                metrics::histogram!("assent_relay_slice_events").record(events.len() as f64);
-                metrics::gauge!("assent_relay_position", "shard" => self.shard.0.to_string()).set(last.position as f64);
+                self.metrics.slice_events.record(events.len() as f64);
+                self.metrics.position.set(last.position as f64);
                 Ok(End {
                     position: last.position,
                     sequence: ack.sequence,

@@ -1,6 +1,6 @@
 //! A secret: read from the environment or a file, shown to nobody.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, sync::Arc};
 
 /// Name by which the loader recognises a field of this type.
@@ -12,7 +12,7 @@ pub(crate) const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// A secret value.
 ///
 /// In a configuration file it stands as `{ env = "NAME" }` or `{ file = "path" }`, and [`Loader`](super::Loader)
-/// fetches it. It has no `Serialize`, and its `Debug` shows nothing of it. Only the loader can deserialize it.
+/// fetches it. Neither its `Serialize` nor its `Debug` shows anything of it. Only the loader can deserialize it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -31,6 +31,13 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(<redacted>)")
+    }
+}
+
+/// Shows that there is one, and nothing of it.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("<redacted>")
     }
 }
 

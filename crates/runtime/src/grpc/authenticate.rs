@@ -2,6 +2,7 @@
 
 use crate::{
     api_error::{ApiError, ErrorCode},
+    counters::Counters,
     tenants::{Directory, Principal, Scope},
 };
 use axum::{
@@ -21,25 +22,43 @@ const OPEN_SERVICES: [&str; 3] = [
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
+/// Who may call, and how many were not let in.
+#[derive(Debug)]
+pub(super) struct Door {
+    directory: Arc<Directory>,
+    failures: Counters,
+}
+
+impl Door {
+    pub(super) fn new(directory: Arc<Directory>) -> Arc<Self> {
+        let reasons = [
+            ErrorCode::ApiKeyMissing,
+            ErrorCode::ApiKeyInvalid,
+            ErrorCode::ApiKeyRevoked,
+        ];
+        let failures = Counters::new(
+            "assent_runtime_authentication_failures_total",
+            ["reason"],
+            reasons.map(|code| [code.reason()]),
+        );
+        Arc::new(Self { directory, failures })
+    }
+}
+
 /// Puts the [`Principal`] of the call's API key into its extensions, or refuses the call.
-pub(super) async fn authenticate(
-    State(directory): State<Arc<Directory>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn authenticate(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if OPEN_SERVICES.iter().any(|service| path.starts_with(service)) {
         return next.run(request).await;
     }
-    let principal = bearer(request.headers()).and_then(|key| Ok(directory.authenticate(key)?));
+    let principal = bearer(request.headers()).and_then(|key| Ok(door.directory.authenticate(key)?));
     match principal {
         Ok(principal) => {
             request.extensions_mut().insert(Arc::new(principal));
             next.run(request).await
         }
         Err(error) => {
-            let reason = error.code().reason();
-            metrics::counter!("assent_runtime_authentication_failures_total", "reason" => reason).increment(1);
+            door.failures.one([error.code().reason()]);
             Status::from(error).into_http::<Body>()
         }
     }

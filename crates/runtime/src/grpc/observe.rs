@@ -12,25 +12,76 @@ use axum::{
     response::Response,
 };
 use http_body_util::BodyExt as _;
+use metrics::{Counter, Histogram};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 /// The methods that exist, by path: whatever else is asked for gets one label, so that strangers cannot make labels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Methods {
-    by_path: HashMap<String, Arc<str>>,
+    by_path: HashMap<String, Arc<Method>>,
+    unknown: Arc<Method>,
     services: Vec<String>,
 }
 
-const UNKNOWN_METHOD: &str = "unknown";
+/// A method, and what counts its calls.
+#[derive(Debug)]
+struct Method {
+    label: String,
+    /// Made with the first call: a process describes all services and has mostly one of them.
+    meters: OnceLock<Meters>,
+}
+
+#[derive(Debug)]
+struct Meters {
+    /// One for each code, by its number, so that the first failure of a method is seen as an increase.
+    calls: Vec<Counter>,
+    seconds: Histogram,
+}
+
+/// The codes of gRPC: 0 to 16.
+const CODES: i32 = 17;
+
+impl Method {
+    fn new(label: String) -> Arc<Self> {
+        let meters = OnceLock::new();
+        Arc::new(Self { label, meters })
+    }
+
+    fn count(&self, code: Code, took: Duration) {
+        let meters = self.meters.get_or_init(|| {
+            let calls = |code| {
+                let labels = [
+                    ("method", self.label.clone()),
+                    ("code", code_name(Code::from_i32(code)).to_owned()),
+                ];
+                metrics::counter!("assent_runtime_grpc_calls_total", &labels)
+            };
+            Meters {
+                calls: (0..CODES).map(calls).collect(),
+                seconds: metrics::histogram!("assent_runtime_grpc_call_seconds", "method" => self.label.clone()),
+            }
+        });
+        meters.calls[code as usize].increment(1);
+        meters.seconds.record(took);
+    }
+}
 
 impl Methods {
     /// The methods of the services described. What cannot be read has none; reflection reports it.
     pub(super) fn of(descriptor_sets: &[&[u8]]) -> Self {
-        let mut methods = Self::default();
+        let mut methods = Self {
+            by_path: HashMap::new(),
+            unknown: Method::new("unknown".to_owned()),
+            services: Vec::new(),
+        };
         let files = descriptor_sets
             .iter()
             .filter_map(|set| FileDescriptorSet::decode(*set).ok())
@@ -42,7 +93,7 @@ impl Methods {
                     let label = format!("{}/{}", service.name(), method.name());
                     methods
                         .by_path
-                        .insert(format!("/{name}/{}", method.name()), label.into());
+                        .insert(format!("/{name}/{}", method.name()), Method::new(label));
                 }
                 methods.services.push(name);
             }
@@ -55,15 +106,15 @@ impl Methods {
         self.services.clone()
     }
 
-    fn label(&self, path: &str) -> Arc<str> {
-        self.by_path.get(path).map_or_else(|| UNKNOWN_METHOD.into(), Arc::clone)
+    fn method(&self, path: &str) -> Arc<Method> {
+        Arc::clone(self.by_path.get(path).unwrap_or(&self.unknown))
     }
 }
 
 /// Counts and times a call, and gives it a span that continues the caller's trace.
 pub(super) async fn observe(State(methods): State<Arc<Methods>>, request: Request, next: Next) -> Response {
-    let method = methods.label(request.uri().path());
-    let span = tracing::info_span!("grpc.call", rpc.method = &*method);
+    let method = methods.method(request.uri().path());
+    let span = tracing::info_span!("grpc.call", rpc.method = method.label);
     if let Some(traceparent) = request
         .headers()
         .get("traceparent")
@@ -104,7 +155,7 @@ fn clearer(response: Response) -> Response {
 
 /// A call under way; it is recorded when it is dropped, however it ends.
 struct Call {
-    method: Arc<str>,
+    method: Arc<Method>,
     begun: Instant,
     code: Option<Code>,
 }
@@ -120,11 +171,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         // Without a code the caller hung up first.
-        let code = self.code.map_or("cancelled", code_name);
-        let labels = [("method", self.method.to_string()), ("code", code.to_owned())];
-        metrics::counter!("assent_runtime_grpc_calls_total", &labels).increment(1);
-        metrics::histogram!("assent_runtime_grpc_call_seconds", "method" => self.method.to_string())
-            .record(self.begun.elapsed());
+        let code = self.code.unwrap_or(Code::Cancelled);
+        self.method.count(code, self.begun.elapsed());
     }
 }
 

@@ -136,14 +136,11 @@ fn wrong_settings_are_named() {
 
 #[test]
 fn durations_and_counts_are_shown_as_histograms() {
-    let recorder = Metrics::recorder();
-    let shown = Metrics(recorder.handle());
-    metrics::with_local_recorder(&recorder, || {
+    let (text, ()) = Metrics::recorded(|| {
         metrics::histogram!("assent_test_accept_seconds").record(0.004);
         metrics::histogram!("assent_test_batch_events").record(3.0);
         metrics::counter!("assent_test_things_total").increment(2);
     });
-    let text = shown.render();
     for expected in [
         "assent_test_accept_seconds_bucket{le=\"0.005\"} 1",
         "assent_test_batch_events_bucket{le=\"4\"} 1",

@@ -179,7 +179,7 @@ impl Directory {
                 (Err(Arc::clone(&problems)), Some(problems))
             }
         };
-        metrics::gauge!("assent_runtime_tenants_file_bad").set(if problems.is_some() { 1.0 } else { 0.0 });
+        show_bad(problems.is_some());
         *self.problems.write().expect("nothing panics while it holds this lock") = problems;
         outcome
     }
@@ -188,6 +188,7 @@ impl Directory {
     ///
     /// Errors: the operating system refuses to deliver signals.
     pub async fn follow(self: Arc<Self>, shutdown: Shutdown) -> io::Result<()> {
+        show_bad(self.problems().is_some());
         let mut hangups = signal(SignalKind::hangup())?;
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -217,6 +218,10 @@ impl Directory {
             }
         }
     }
+}
+
+fn show_bad(is_bad: bool) {
+    metrics::gauge!("assent_runtime_tenants_file_bad").set(if is_bad { 1.0 } else { 0.0 });
 }
 
 type Stamp = (PathBuf, Option<(SystemTime, u64)>);

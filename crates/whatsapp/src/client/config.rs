@@ -1,10 +1,10 @@
 //! What can be configured about the calls.
 
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Configuration of a [`super::Client`]. Unknown keys are refused.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientConfig {
     /// Scheme, host and perhaps a path prefix; `https://graph.facebook.com` is Meta.

@@ -199,7 +199,7 @@ impl Stage {
         let config = Config {
             meta: MetaConfig {
                 base_url: simulator.url(),
-                timeout_ms: 400,
+                total_timeout_ms: 400,
                 connect_timeout_ms: 200,
                 ..MetaConfig::default()
             },

@@ -2,7 +2,7 @@
 
 use super::{changes, keep, people, statuses};
 use crate::{
-    metrics,
+    metrics::Tally,
     parties::{Number, Party},
 };
 use assent_domain::{
@@ -81,6 +81,7 @@ pub(super) struct Plan<'a> {
     planned: Vec<Planned>,
     whole: Option<&'static str>,
     has_foreign: bool,
+    tally: Tally,
 }
 
 impl<'a> Plan<'a> {
@@ -92,6 +93,7 @@ impl<'a> Plan<'a> {
             planned: Vec::with_capacity(1),
             whole: None,
             has_foreign: false,
+            tally: Tally::default(),
         }
     }
 
@@ -103,12 +105,12 @@ impl<'a> Plan<'a> {
             .and_then(|place| self.events_of(&place, received));
         match planned {
             Ok(planned) => {
-                metrics::update(kind);
+                self.tally.update(kind);
                 self.planned.extend(planned);
             }
             Err(Unplanned::Keep(reason)) => self.keep_whole(reason),
             Err(Unplanned::Foreign(what)) => {
-                metrics::foreign_update(what);
+                self.tally.foreign(what);
                 tracing::warn!(tenant = %self.party.id, what, "a callback names another tenant's; it changes nothing");
                 self.has_foreign = true;
             }
@@ -117,20 +119,20 @@ impl<'a> Plan<'a> {
 
     /// Keeps the body as it is, beside whatever was understood of it.
     pub(super) fn keep_whole(&mut self, reason: &'static str) {
-        metrics::update("kept_whole");
+        self.tally.update("kept_whole");
         self.whole.get_or_insert(reason);
     }
 
-    /// Everything planned. `body` is kept whole if something in it could not be said otherwise, but never for a tenant that
+    /// Everything planned, and what to count once it is recorded. `body` is kept whole if something in it could not be said otherwise, but never for a tenant that
     /// would get another one's updates with it.
-    pub(super) fn finish(mut self, body: &[u8]) -> Vec<Planned> {
+    pub(super) fn finish(mut self, body: &[u8]) -> (Vec<Planned>, Tally) {
         if let Some(reason) = self.whole.filter(|_| !self.has_foreign) {
             let text = String::from_utf8_lossy(body);
             let account = self.party.first_account.as_ref();
             let kept = keep::keep(&self, account, None, reason, &text);
             self.planned.extend(kept);
         }
-        self.planned
+        (self.planned, self.tally)
     }
 
     fn place(&self, received: &Received, tenants: &Tenants) -> Result<Place<'a>, Unplanned> {
@@ -162,7 +164,11 @@ impl<'a> Plan<'a> {
         let account = || place.account.as_ref().ok_or(Unplanned::Keep("account_unknown"));
         let at = self.moment(received.entry_time);
         match received.update {
-            Update::Status(status) => statuses::status(self, number()?, &status).map(|planned| vec![planned]),
+            Update::Status(status) => {
+                let planned = statuses::status(self, number()?, &status)?;
+                self.tally.status(&status);
+                Ok(vec![planned])
+            }
             Update::Message(message) => people::message(self, number()?, *message),
             Update::Preference(change) => people::preference(self, number()?, &change).map(|planned| vec![planned]),
             Update::UserId(_) => Err(Unplanned::Keep("user_id_changed")),

@@ -1,8 +1,8 @@
 //! What Meta reports: signed, split, kept, and never about somebody else's.
 
 use super::world::{
-    ACCOUNT, FOREIGN_ACCOUNT, FOREIGN_NUMBER, NUMBER, SHARD, VERIFY_TOKEN, World, change, messages, request, status,
-    world,
+    ACCOUNT, FOREIGN_ACCOUNT, FOREIGN_NUMBER, NUMBER, SHARD, VERIFY_TOKEN, World, change, counted, messages, request,
+    status, world,
 };
 use assent_domain::{
     events::{
@@ -14,24 +14,8 @@ use assent_domain::{
 use assent_event_store::RecordedEvent;
 use assent_runtime::streams::{Subject, purpose};
 use assent_sealed::Opened;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
-use std::sync::OnceLock;
 use uuid::Uuid;
-
-/// What was counted in this process so far.
-fn metrics() -> &'static PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
-}
-
-fn counted(name: &str, label: &str) -> u64 {
-    let shown = metrics().render();
-    let line = shown
-        .lines()
-        .find(|line| line.starts_with(name) && line.contains(label));
-    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0)
-}
 
 async fn provider_events(world: &World) -> Vec<(RecordedEvent, ProviderEvent)> {
     let log = world.log().await;
@@ -81,7 +65,6 @@ async fn the_challenge_is_answered_to_whoever_knows_the_token() {
 
 #[tokio::test]
 async fn a_wrong_signature_records_nothing_and_is_counted() {
-    metrics();
     let world = world().await;
     let body = serde_json::to_vec(&statuses(&json!([status("sent", None)]))).unwrap();
     let before = counted("assent_ingress_callbacks_total", "signature");
@@ -277,7 +260,6 @@ async fn changes_of_templates_numbers_and_accounts_stand_with_them() {
 
 #[tokio::test]
 async fn another_tenants_number_account_or_message_is_left_alone_and_counted() {
-    metrics();
     let world = world().await;
     let whats = ["number", "account", "message"];
     let before = whats.map(|what| counted("assent_ingress_foreign_updates_total", what));

@@ -1,8 +1,8 @@
 //! Sending: once per key, whoever hangs up; every fault named.
 
 use super::world::{
-    ANA, FOREIGN_NUMBER, REFUSED, UNDECIDED, bad_fields, eventually, parameter, phone, reason, request, within, world,
-    world_with,
+    ANA, FOREIGN_NUMBER, REFUSED, UNDECIDED, bad_fields, counted, eventually, parameter, phone, reason, request,
+    within, world, world_with,
 };
 use assent_domain::{
     events::{Content, RequestEvent},
@@ -344,6 +344,43 @@ async fn past_its_limit_the_process_asks_callers_to_come_back() {
         waiting.await.unwrap().unwrap().into_inner().state(),
         MessageState::Accepted
     );
+}
+
+#[tokio::test]
+async fn every_request_is_counted_once_by_what_became_of_it() {
+    let world = world_with(AdmissionConfig {
+        in_flight_max: 1,
+        ..AdmissionConfig::default()
+    })
+    .await;
+    let outcomes = [
+        "accepted",
+        "repeated",
+        "OVERLOADED",
+        "IDEMPOTENCY_KEY_REUSED",
+        "INVALID_REQUEST",
+    ];
+    let count = || outcomes.map(|outcome| counted("assent_ingress_requests_total", &format!("\"{outcome}\"")));
+    let before = count();
+    let mut client = world.client().await;
+    // Refused by a gate is taken in all the same.
+    client.send_message(request("k1", REFUSED)).await.unwrap_err();
+    client.send_message(request("k2", "hello")).await.unwrap();
+    client.send_message(request("k2", "hello")).await.unwrap();
+    client.send_message(request("k2", "other")).await.unwrap_err();
+    client.send_message(request("", "hello")).await.unwrap_err();
+    let mut waiting = world.client().await;
+    let waiting = tokio::spawn(async move { waiting.send_message(within(request("k3", UNDECIDED), LONG)).await });
+    eventually("a call is in flight", async || {
+        world.events::<RequestEvent>("request.submitted").await.len() == 3
+    })
+    .await;
+    client.send_message(request("k4", "hello")).await.unwrap_err();
+    // Whoever hangs up was taken in.
+    waiting.abort();
+    let after = count();
+    let counted: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
+    assert_eq!(counted, [3, 1, 1, 1, 1]);
 }
 
 #[tokio::test]

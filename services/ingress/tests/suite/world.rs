@@ -27,8 +27,13 @@ use assent_runtime::{
     tenants::{ApiKey, Directory, Tenants},
 };
 use assent_whatsapp::{Secret as AppSecret, signature};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -76,7 +81,24 @@ pub(super) async fn world() -> World {
     world_with(AdmissionConfig::default()).await
 }
 
+/// What was counted in this process so far. Whoever compares holds no world yet that was made without it.
+fn page() -> &'static PrometheusHandle {
+    static PAGE: OnceLock<PrometheusHandle> = OnceLock::new();
+    PAGE.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
+}
+
+/// The value of the first counter of this name whose labels contain `label`.
+pub(super) fn counted(name: &str, label: &str) -> u64 {
+    let shown = page().render();
+    let line = shown
+        .lines()
+        .find(|line| line.starts_with(name) && line.contains(label));
+    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0)
+}
+
 pub(super) async fn world_with(admission: AdmissionConfig) -> World {
+    // Before anything is counted: what is made before the page is there counts nowhere.
+    page();
     let dir = tempfile::tempdir().unwrap();
     let (acme, globex) = (ApiKey::generate().unwrap(), ApiKey::generate().unwrap());
     let platform = platform(dir.path(), &acme, &globex).await;
