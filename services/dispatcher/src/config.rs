@@ -30,7 +30,7 @@ pub struct Config {
 }
 
 /// Files that are sent by a link.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct MediaConfig {
     /// Whether every link is fetched, checked and uploaded by us; else only those that name a credential, and Meta fetches

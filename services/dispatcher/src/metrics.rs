@@ -32,17 +32,18 @@ const CANCELLED: [CancelReason; 8] = [
     CancelReason::Expired,
     CancelReason::Erased,
 ];
-const DEFERRED: [DeferReason; 6] = [
+const DEFERRED: [DeferReason; 7] = [
     DeferReason::PairLimit,
     DeferReason::NumberLimit,
     DeferReason::PortfolioLimit,
     DeferReason::ProviderThrottled,
     DeferReason::Paused,
     DeferReason::Backoff,
+    DeferReason::Media,
 ];
 const GIVEN_UP: [&str; 4] = ["silence", "retries_exhausted", "expired", "unsendable"];
 const SETTLED: [&str; 3] = ["callback", "process_died", "silence"];
-const SKIPPED: [&str; 8] = [
+const SKIPPED: [&str; 9] = [
     "decode",
     "unknown_kind",
     "other",
@@ -51,6 +52,19 @@ const SKIPPED: [&str; 8] = [
     "no_decision",
     "attempts_not_understood",
     "invalid_append",
+    "file_not_understood",
+];
+/// Why a file is fetched again appears with the first time.
+const FILES: [[&str; 2]; 2] = [["stored", "none"], ["unavailable", "lasting"]];
+const UPLOADS: [&str; 4] = ["uploaded", "known", "unfit", "lost"];
+/// The likely ones; others appear with the first time.
+const FETCH_FAILURES: [&str; 6] = [
+    "link_unfit",
+    "address_not_public",
+    "host_unreachable",
+    "timeout",
+    "http_status",
+    "too_large",
 ];
 
 struct Meters {
@@ -66,6 +80,10 @@ struct Meters {
     settled: Counters,
     slice_messages: Histogram,
     sent: RwLock<HashMap<PhoneNumberId, Counter>>,
+    files: Counters<2>,
+    files_removed: Counter,
+    uploads: Counters,
+    fetch_failures: Counters,
 }
 
 static METERS: LazyLock<Meters> = LazyLock::new(|| Meters {
@@ -101,6 +119,18 @@ static METERS: LazyLock<Meters> = LazyLock::new(|| Meters {
     settled: Counters::new("assent_dispatcher_settled_total", ["by"], SETTLED.map(|by| [by])),
     slice_messages: metrics::histogram!("assent_dispatcher_slice_messages"),
     sent: RwLock::default(),
+    files: Counters::new("assent_dispatcher_files_total", ["outcome", "reason"], FILES),
+    files_removed: metrics::counter!("assent_dispatcher_files_removed_total"),
+    uploads: Counters::new(
+        "assent_dispatcher_uploads_total",
+        ["outcome"],
+        UPLOADS.map(|outcome| [outcome]),
+    ),
+    fetch_failures: Counters::new(
+        "assent_dispatcher_fetch_failures_total",
+        ["reason"],
+        FETCH_FAILURES.map(|reason| [reason]),
+    ),
 });
 
 /// Puts everything on the page, with the numbers of the tenants as they are now. To be called once the process's metrics are
@@ -227,20 +257,20 @@ impl Drop for OpenMessages {
 
 /// Something was found out about a file that a person sent. `reason` is one of a closed set.
 pub(crate) fn file(outcome: &'static str, reason: &'static str) {
-    counter!("assent_dispatcher_files_total", "outcome" => outcome, "reason" => reason).increment(1);
+    METERS.files.one([outcome, reason]);
 }
 
 /// Stored files were removed because their key was gone.
 pub(crate) fn files_removed(files: u64) {
-    counter!("assent_dispatcher_files_removed_total").increment(files);
+    METERS.files_removed.increment(files);
 }
 
 /// A linked file was looked for. `outcome` is one of a closed set.
 pub(crate) fn upload(outcome: &'static str) {
-    counter!("assent_dispatcher_uploads_total", "outcome" => outcome).increment(1);
+    METERS.uploads.one([outcome]);
 }
 
 /// A link was not fetched. `reason` is one of a closed set.
 pub(crate) fn fetch_failed(reason: &'static str) {
-    counter!("assent_dispatcher_fetch_failures_total", "reason" => reason).increment(1);
+    METERS.fetch_failures.one([reason]);
 }
