@@ -66,6 +66,7 @@ fn the_contract_has_the_services_and_methods_it_promises() {
         "NumberService.BlockUsers",
         "NumberService.UnblockUsers",
         "NumberService.GetCallbackSubscription",
+        "NumberService.MarkRead",
         "TemplateService.ListTemplates",
         "TemplateService.GetTemplate",
         "TemplateService.CreateTemplate",

@@ -11,10 +11,12 @@ mod parameters;
 mod reference;
 mod template;
 mod wa_ids;
+mod warnings;
 
 pub use reference::ParsedReference;
 pub use template::{BODY_PARAMETERS_MAX, BUTTONS_MAX, CARDS_MAX};
 pub use wa_ids::MissingWaId;
+pub use warnings::{can_only_invite, warnings};
 
 use crate::problems::{Problems, path};
 use assent_domain::{

@@ -17,9 +17,9 @@ use assent_domain::{
 };
 use assent_event_store::ShardId;
 use assent_proto::v1::{
-    CheckMessageRequest, CheckMessageResponse, EraseContactRequest, EraseContactResponse, GetContactRequest,
-    GetContactResponse, RecordOptInRequest, RecordOptInResponse, RecordOptOutRequest, RecordOptOutResponse, Verdict,
-    consent_service_server::ConsentService,
+    CheckMessageRequest, CheckMessageResponse, Content, ContentWarning, EraseContactRequest, EraseContactResponse,
+    GetContactRequest, GetContactResponse, RecordOptInRequest, RecordOptInResponse, RecordOptOutRequest,
+    RecordOptOutResponse, Verdict, consent_service_server::ConsentService,
 };
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
@@ -142,6 +142,9 @@ impl ConsentGrpc {
         if !is_own {
             return Err(ApiError::new(ErrorCode::NumberUnknown));
         }
+        let warnings = self
+            .warnings(caller, request.content.as_ref(), &content.content)
+            .await?;
         let template = content.content.template().cloned();
         let named = self.named(&caller.tenant, to);
         let question = Arc::new(Question::new(
@@ -176,7 +179,31 @@ impl ConsentGrpc {
         Ok(CheckMessageResponse {
             allowed: decision.verdict() == Verdict::Authorized,
             decision: Some(decision),
+            warnings,
         })
+    }
+
+    /// What WhatsApp would take of a message, but the person may not see as it was meant.
+    async fn warnings(
+        &self,
+        caller: &Caller,
+        given: Option<&Content>,
+        parsed: &content::ParsedContent,
+    ) -> Result<Vec<ContentWarning>, ApiError> {
+        let mut warnings = given.map_or_else(Vec::new, |given| content::warnings(given, "content"));
+        for missing in parsed.missing_wa_ids() {
+            let tenant = caller.tenant.as_str();
+            let known = self.platform.known_wa_id(tenant, caller.shard, &missing.names);
+            let known = known.await.map_err(|error| {
+                tracing::warn!(%error, "the log did not answer");
+                crate::gatherer::unavailable()
+            })?;
+            // A known one is filled in when the message is sent.
+            if known.is_none() {
+                warnings.push(content::can_only_invite("content", &missing.path()));
+            }
+        }
+        Ok(warnings)
     }
 }
 

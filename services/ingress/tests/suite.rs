@@ -4,6 +4,8 @@
 
 mod suite {
     mod callbacks;
+    mod inbound;
+    mod permutations;
     mod reading;
     mod requests;
     mod streams;

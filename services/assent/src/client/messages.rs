@@ -177,6 +177,12 @@ pub(crate) async fn check(command: &Check) -> anyhow::Result<ExitCode> {
             "it would be refused"
         });
         response.decision.as_ref().map(show);
+        for warning in &response.warnings {
+            print(&format!("  warning {}: {}", warning.field, warning.description));
+            if !warning.suggestion.is_empty() {
+                print(&format!("          write {}", warning.suggestion));
+            }
+        }
     }
     Ok(if response.allowed {
         ExitCode::SUCCESS

@@ -179,6 +179,12 @@ impl NumberService for NumberApi {
         let callbacks = at_meta::callbacks(&self.provider, &party, &request.get_ref().phone_number_id).await?;
         Ok(Response::new(callbacks))
     }
+
+    async fn mark_read(&self, request: Request<v1::MarkReadRequest>) -> Result<Response<v1::MarkReadResponse>, Status> {
+        let party = self.ground.party(&*grpc::require(&request, Scope::Send)?)?;
+        at_meta::mark_read(&self.provider, &party, request.get_ref()).await?;
+        Ok(Response::new(v1::MarkReadResponse {}))
+    }
 }
 
 /// A number of the caller's; another tenant's is unknown.

@@ -1,4 +1,4 @@
-//! What Meta keeps for a number: the business profile, the block list, where callbacks go.
+//! What Meta keeps for a number: the business profile, the block list, where callbacks go, what was read.
 
 use super::super::{
     Party,
@@ -10,6 +10,7 @@ use assent_domain::values::{Alias, UserId, WaId};
 use assent_proto::v1;
 use assent_runtime::api_error::ApiError;
 use assent_whatsapp::{
+    Wamid,
     client::{BlockFailure, BlockOutcome, BlockedUser, BusinessProfileUpdate, CallError, ChangeError},
     error_table,
     message::Recipient,
@@ -17,6 +18,9 @@ use assent_whatsapp::{
 
 /// Users on a page of the block list, if the caller does not say.
 const PAGE_SIZE: u32 = 50;
+
+/// Longest id of a message that is taken, in characters; those seen so far have fewer than 100.
+const PROVIDER_MESSAGE_ID_CHARS_MAX: usize = 512;
 
 /// Some users could not be blocked, and Meta may or may not say which.
 const PARTLY_BLOCKED: i64 = 139_100;
@@ -227,4 +231,31 @@ pub(super) async fn callbacks(
         account_url: urls.account.unwrap_or_default(),
         number_url: urls.number.unwrap_or_default(),
     })
+}
+
+/// Tells Meta that a message was read. No event follows: it is nothing that anybody decides by, and may be repeated freely.
+pub(super) async fn mark_read(
+    provider: &Provider,
+    party: &Party,
+    request: &v1::MarkReadRequest,
+) -> Result<(), ApiError> {
+    let mut problems = Problems::new();
+    let message = &request.provider_message_id;
+    if message.trim().is_empty() || message.chars().count() > PROVIDER_MESSAGE_ID_CHARS_MAX {
+        problems.add(
+            "provider_message_id",
+            format!("must have 1 to {PROVIDER_MESSAGE_ID_CHARS_MAX} characters"),
+        );
+    }
+    problems.into_result()?;
+    let number = own_number(party, &request.phone_number_id)?;
+    let token = provider::token(party, &number.phone_number_id)?;
+    let call = provider.call()?;
+    let message = Wamid::new(message.as_str());
+    let marked = call
+        .client
+        .mark_read(&number.phone_number_id, &token, &message, request.show_typing);
+    marked
+        .await
+        .map_err(|error| provider::call_error(&error, Quote::Hidden))
 }
