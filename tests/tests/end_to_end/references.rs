@@ -28,6 +28,7 @@ async fn a_reaction_to_what_a_person_wrote() {
     let sent = world.send(request("key-1", content.clone())).await.unwrap();
     // Meta reports nothing beyond that it was sent.
     let message = world.until(&sent.message_id, MessageState::Sent).await;
+    assert_eq!(message.state(), MessageState::Sent);
     assert!(message.r#final);
     assert_eq!(message.content, Some(content));
     let accepted = world.accepted();

@@ -271,11 +271,11 @@ impl World {
         response.into_inner().message.unwrap()
     }
 
-    /// The message once it stands there.
+    /// The message once it has come that far; states are in the order of what they say.
     pub(crate) async fn until(&self, message_id: &str, state: v1::MessageState) -> v1::Message {
         eventually(&format!("the message does not become {state:?}"), async || {
             let message = self.get(message_id).await;
-            (message.state() == state).then_some(message)
+            (message.state() >= state).then_some(message)
         })
         .await
     }

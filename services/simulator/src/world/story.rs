@@ -47,6 +47,10 @@ impl World {
         self.reach(index, Status::Sent, at_ms, None, out);
         let message = &self.messages[index as usize];
         let (number, phone, nth, expires_at_ms) = (message.number, message.phone, message.nth, message.expires_at_ms);
+        // Of a reaction nothing but `sent` is ever reported.
+        if message.kind == "reaction" {
+            return self.story_ends(index, out);
+        }
         // Nobody is told about a block: the message stays at sent for ever.
         if self.relation(number, phone).blocked_at_ms.is_some() {
             return self.story_ends(index, out);

@@ -171,6 +171,28 @@ fn a_number_without_whatsapp_fails_later_with_131026() {
 }
 
 #[test]
+fn of_a_reaction_nothing_but_sent_is_reported() {
+    let mut world = world(|_| {});
+    let first = post(&mut world, START_MS, &template(ANA, "order_update", &["Ana", "A-17"]));
+    assert_eq!(
+        statuses(&until(&mut world, START_MS + MONTH_MS)),
+        ["sent", "delivered", "read"]
+    );
+    let now_ms = START_MS + MONTH_MS;
+    world.person_writes(
+        now_ms,
+        0,
+        12_025_550_142,
+        json!({"type": "text", "text": {"body": "hi"}}),
+        &mut Vec::new(),
+    );
+    let reaction = json!({"messaging_product": "whatsapp", "to": ANA, "type": "reaction",
+        "reaction": {"message_id": wamid(&first), "emoji": "x"}});
+    assert_eq!(post(&mut world, now_ms, &reaction).status, 200);
+    assert_eq!(statuses(&until(&mut world, now_ms + MONTH_MS)), ["sent"]);
+}
+
+#[test]
 fn free_form_text_needs_an_open_window_and_fails_later_without() {
     let mut world = world(|_| {});
     assert_eq!(story(&mut world, &text(ANA)), ["failed 131047"]);
