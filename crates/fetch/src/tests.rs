@@ -250,8 +250,8 @@ async fn redirects_are_followed_and_judged_one_by_one() {
     let there = target.link("other.example");
     let again = Host::start([redirect("/moved"), redirect(&there)]).await;
     let fetcher = fetcher(&files());
-    let fetched = fetcher.fetch(&again.link("files.example"), None, 9).await.unwrap();
-    assert_eq!(fetched.bytes, "here");
+    let file = fetcher.fetch(&again.link("files.example"), None, 9).await.unwrap();
+    assert_eq!(file.bytes, "here");
     assert!(again.requests()[1].starts_with("GET /moved "));
     // Nobody listens on port 1.
     let refused = fetcher.fetch(&host.link("files.example"), None, 9).await;

@@ -61,7 +61,7 @@ impl MediaApi {
         };
         let reader = Arc::clone(&self.readers).try_acquire_owned();
         let reader = reader.map_err(|_| ApiError::new(ErrorCode::Overloaded).retry_after(RETRY_AFTER))?;
-        let head = self.files.head(file).await.map_err(unavailable)?;
+        let head = self.files.head(file).await.map_err(|error| unavailable(&error))?;
         let Some(head) = head.filter(|head| head.tenant == tenant.id.as_str()) else {
             return Err(self.missing(tenant, file).await?);
         };
@@ -119,7 +119,7 @@ impl MediaApi {
             return Ok(error);
         }
         let waits = due::waits(store, shard, file, tenant.id.as_str()).await;
-        Ok(if waits.map_err(unavailable)? {
+        Ok(if waits.map_err(|error| unavailable(&error))? {
             ApiError::new(ErrorCode::FileNotFetched).retry_after(RETRY_AFTER)
         } else {
             ApiError::new(ErrorCode::FileUnknown)
@@ -137,7 +137,11 @@ impl Reading {
             return Ok(None);
         }
         let piece = self.next;
-        let sealed = self.files.piece(self.file, piece).await.map_err(unavailable)?;
+        let sealed = self
+            .files
+            .piece(self.file, piece)
+            .await
+            .map_err(|error| unavailable(&error))?;
         // Removed while it was read.
         let sealed = sealed.ok_or_else(|| ApiError::new(ErrorCode::FileUnknown))?;
         let opened = self.key.open_bytes(&sealed, &place(self.file, piece, self.pieces));
@@ -165,14 +169,14 @@ impl MediaService for MediaApi {
     }
 }
 
-fn unavailable(error: sqlx::Error) -> ApiError {
+fn unavailable(error: &sqlx::Error) -> ApiError {
     tracing::warn!(%error, "stored files cannot be read");
     ApiError::new(ErrorCode::StoreUnavailable).retry_after(RETRY_AFTER)
 }
 
 fn read_error(error: ReadError) -> ApiError {
     match error {
-        ReadError::Unavailable(error) => unavailable(error),
+        ReadError::Unavailable(error) => unavailable(&error),
         // Another process may be newer and understand it.
         error @ ReadError::NotUnderstood { .. } => {
             tracing::warn!(%error, "a question cannot be answered");
