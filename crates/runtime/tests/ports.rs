@@ -104,6 +104,7 @@ impl NumberService for Numbers {
         block_users(BlockUsersRequest) -> BlockUsersResponse;
         unblock_users(UnblockUsersRequest) -> UnblockUsersResponse;
         get_callback_subscription(GetCallbackSubscriptionRequest) -> GetCallbackSubscriptionResponse;
+        mark_read(MarkReadRequest) -> MarkReadResponse;
     }
 }
 
