@@ -49,8 +49,11 @@ fn doctor(system: &System, arguments: &[&str], changed: &[(&str, &str)]) -> Said
     let mut command = Command::new(system.binary());
     command.arg("doctor");
     system.configured(&mut command);
+    if !arguments.contains(&"--callback-url") {
+        command.args(["--callback-url", &system.callbacks_base_url()]);
+    }
     let output = command
-        .args(["--json", "--callback-url", system.callbacks_base_url().as_str()])
+        .arg("--json")
         .args(arguments)
         .envs(changed.iter().copied())
         .output()
