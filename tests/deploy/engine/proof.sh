@@ -93,7 +93,8 @@ make_image_of_assent() {
 # The layer of the dependencies is the one `cargo build` before the sources are copied.
 rebuild_image() {
     local log=$work/rebuild.log started=$SECONDS
-    echo '// Changed by tests/deploy/compose.' >>"$copy/services/assent/src/main.rs"
+    # Never what an earlier run has built.
+    echo "// Changed by tests/deploy/compose, $(date +%s%N)." >>"$copy/services/assent/src/main.rs"
     compose --progress plain build ingress >"$log" 2>&1 || { cat "$log" && return 1; }
     cat "$log"
     dependencies_were_kept "$log" || refuse "the layer of the dependencies was built again" || return 1
@@ -103,7 +104,7 @@ rebuild_image() {
 
 dependencies_were_kept() { # log
     local number
-    number=$(sed -nE 's/^#([0-9]+) \[build [0-9/]+\] RUN cargo build .*/\1/p' "$1" | head -n 1)
+    number=$(sed -nE 's/^#([0-9]+) \[.*build [0-9/]+\] RUN cargo build .*/\1/p' "$1" | head -n 1)
     [[ -n $number ]] && grep -q "^#$number CACHED" "$1"
 }
 
