@@ -19,6 +19,15 @@ pub struct Args {
     /// Port to listen on; 0 takes a free one, named on the ready line
     #[arg(long)]
     pub port: Option<u16>,
+    /// Speak https too, on the same port; the ready line names the authority to trust
+    #[arg(long)]
+    pub tls: bool,
+    /// Keep the authority in this directory for the next start
+    #[arg(long, value_name = "DIRECTORY")]
+    pub tls_dir: Option<PathBuf>,
+    /// A further host name the certificate is good for
+    #[arg(long, value_name = "HOST")]
+    pub tls_name: Vec<String>,
     /// Where clients reach the simulator, if not at the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -58,6 +67,9 @@ pub struct Args {
     /// Which of the platform's limits are enforced
     #[arg(long, value_enum)]
     pub rules: Option<RulesName>,
+    /// Let time stand still until the control API moves it
+    #[arg(long)]
+    pub manual_clock: bool,
     /// Give every unknown token its own copy of the configured world
     #[arg(long)]
     pub isolate_tokens: bool,
@@ -110,7 +122,13 @@ impl Args {
         if let Some(url) = &self.public_url {
             config.public_url = Some(url.clone());
         }
+        if self.tls || self.tls_dir.is_some() || !self.tls_name.is_empty() {
+            let tls = config.tls.get_or_insert_default();
+            tls.names.extend(self.tls_name.iter().cloned());
+            tls.directory = self.tls_dir.clone().or(tls.directory.take());
+        }
         config.seed = self.seed.unwrap_or(config.seed);
+        config.clock.manual |= self.manual_clock;
         config.isolate_tokens |= self.isolate_tokens;
         match self.mix {
             Some(MixName::Lively) => config.mix = Mix::lively(),

@@ -21,13 +21,20 @@ impl Formatter for AsciiFormatter {
                 plain if plain.is_ascii() => writer.write_all(&[plain as u8])?,
                 other => {
                     for unit in other.encode_utf16(&mut units) {
-                        write!(writer, "\\u{unit:04x}")?;
+                        writer.write_all(&escape(*unit))?;
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// `\uXXXX`, in lower case as Meta writes it.
+fn escape(unit: u16) -> [u8; 6] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digit = |shift: u16| HEX[usize::from(unit >> shift & 15)];
+    [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]
 }
 
 /// Serialises to ASCII-only JSON.

@@ -6,8 +6,8 @@
 mod behaviour;
 mod fault;
 
-pub use behaviour::{CallbackLimits, Latency, Mix, Rules, Span};
-pub use fault::{Fault, FaultKind};
+pub use behaviour::{CallbackLimits, CallbackShape, Latency, Mix, Rules, Span};
+pub use fault::{Fault, FaultEndpoint, FaultKind};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -83,11 +83,15 @@ impl fmt::Debug for Recipient {
 pub struct Config {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Speak https too, on the same port.
+    pub tls: Option<Tls>,
     /// Where clients reach the simulator, if not at the address it listens on (a container, a proxy); download
     /// addresses in callbacks begin with it.
     pub public_url: Option<String>,
     /// Seed of every draw the simulator makes.
     pub seed: u64,
+    /// How time passes.
+    pub clock: ClockSettings,
     /// Give every unknown token its own fresh copy of the configured world, so that parallel tests do not meet.
     pub isolate_tokens: bool,
     /// Apps: who signs callbacks, and where they go.
@@ -116,8 +120,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
             public_url: None,
             seed: 1,
+            clock: ClockSettings::default(),
             isolate_tokens: false,
             apps: vec![App::default()],
             accounts: vec![Account::default()],
@@ -131,6 +137,27 @@ impl Default for Config {
             keep_bodies: true,
         }
     }
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockSettings {
+    /// When the simulator starts, Unix ms; the real time unless given.
+    pub start_ms: Option<i64>,
+    /// Time stands still until it is moved through the control API, so that the same requests give the same bytes, times
+    /// included. It starts at 1,800,000,000,000 (15 January 2027) unless told otherwise.
+    pub manual: bool,
+}
+
+/// An https listener beside http, with a certificate authority of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Where `ca.pem` and its key are kept for the next start; without it, in a new place each time.
+    pub directory: Option<PathBuf>,
+    /// Host names the certificate is good for, beside `localhost`, loopback addresses and Meta's own hosts.
+    pub names: Vec<String>,
 }
 
 /// A Meta app: owner of the app secret that signs callbacks.

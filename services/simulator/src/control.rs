@@ -1,18 +1,21 @@
 //! What a test or a demo can see and do that no client of the real platform can. The HTTP control API is the same
 //! thing by JSON.
 
+mod people;
+
+pub use people::PersonFile;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::callbacks::CallbackCounts;
 use crate::config::{Fault, Latency, Mix, Rules, is_callback_url, parse_digits};
 use crate::engine::Engine;
 use crate::error::GraphError;
-use crate::sample_files::sample;
-use crate::world::{AcceptedMessage, Message, NewFile, PersonView, Rating, Status, Summary, TruthChange, World, wa_id};
+use crate::world::{AcceptedMessage, Message, NewFile, Rating, Status, Summary, World, wa_id};
 
 /// Most messages one page lists.
 const PAGE_MAX: usize = 10_000;
@@ -108,14 +111,6 @@ pub struct WaitFor {
     pub timeout_ms: Option<u64>,
 }
 
-/// A file a person sends. Its contents are somebody's, so it has no `Debug`.
-pub struct PersonFile {
-    /// MIME type, parameters included; that of the sample file of its kind unless given.
-    pub mime_type: Option<String>,
-    /// Contents.
-    pub bytes: Vec<u8>,
-}
-
 /// A handle on one simulated world. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
@@ -196,70 +191,6 @@ impl Control {
             && (!wanted.idle || self.engine.is_idle())
     }
 
-    /// A person writes a text to a number (`None`: the first one). Gives the wamid.
-    pub fn write_text(&self, from: &str, number_id: Option<&str>, text: &str) -> Result<String, ControlError> {
-        self.write(from, number_id, json!({"type": "text", "text": {"body": text}}))
-    }
-
-    /// A person writes any kind of message: `content` holds `type` and the member it names, perhaps `context`. A media
-    /// message without an `id` carries a small real file.
-    pub fn write(&self, from: &str, number_id: Option<&str>, content: Value) -> Result<String, ControlError> {
-        let kind = content["type"].as_str().unwrap_or_default().to_owned();
-        let has_file = matches!(kind.as_str(), "image" | "video" | "audio" | "document" | "sticker");
-        if has_file && content[&kind].get("id").is_none() {
-            return self.send_file(from, number_id, content, None);
-        }
-        if kind.is_empty() || content.get(&kind).is_none() && kind != "unsupported" {
-            return Err(ControlError::Invalid(
-                "message needs type and the member it names".to_owned(),
-            ));
-        }
-        self.person(from, number_id, |world, now_ms, number, phone, out| {
-            world.person_writes(now_ms, number, phone, content, out)
-        })
-    }
-
-    /// A person sends a file. `content` holds `type` (`image`, `video`, `audio`, `document` or `sticker`) and what is
-    /// said beside the file; without a file they send a small real one. Gives the wamid.
-    pub fn send_file(
-        &self,
-        from: &str,
-        number_id: Option<&str>,
-        mut content: Value,
-        file: Option<PersonFile>,
-    ) -> Result<String, ControlError> {
-        let kind = content["type"].as_str().unwrap_or_default().to_owned();
-        let sample =
-            sample(&kind).ok_or_else(|| ControlError::Invalid(format!("a message of type {kind:?} has no file")))?;
-        if content.get(&kind).is_none() {
-            content[&kind] = json!({});
-        }
-        if !content[&kind].is_object() {
-            return Err(ControlError::Invalid(format!("message.{kind} must be an object")));
-        }
-        let file = if let Some(PersonFile { mime_type, bytes }) = file {
-            NewFile {
-                mime_type: mime_type.unwrap_or(sample.mime_type),
-                bytes: bytes.into(),
-            }
-        } else {
-            if kind == "audio" && content[&kind].get("voice").is_none() {
-                content[&kind]["voice"] = json!(true);
-            }
-            sample
-        };
-        self.person(from, number_id, |world, now_ms, number, phone, out| {
-            Ok(world.person_sends_file(now_ms, number, phone, content, file, out)?)
-        })?
-    }
-
-    /// A person sends a file of over 100 MB: the message arrives with error 131052 instead. Gives the wamid.
-    pub fn send_too_large_file(&self, from: &str, number_id: Option<&str>, kind: &str) -> Result<String, ControlError> {
-        self.person(from, number_id, |world, now_ms, number, phone, out| {
-            world.person_sends_too_much(now_ms, number, phone, kind, out)
-        })
-    }
-
     /// Uploads a file as if a business had (`None`: to the first number). Gives the media id.
     pub fn add_media(&self, number_id: Option<&str>, mime_type: &str, bytes: Vec<u8>) -> Result<String, ControlError> {
         let file = NewFile {
@@ -271,50 +202,16 @@ impl Control {
         })?
     }
 
-    /// A person taps a quick-reply button of a template message. Gives the wamid of what they send by it.
-    pub fn tap(&self, wamid: &str, button: usize) -> Result<String, ControlError> {
-        self.engine
-            .with(|world, now_ms, out| Ok(world.person_taps(now_ms, wamid, button, out)?))
-    }
-
-    /// A person reads a delivered message.
-    pub fn read(&self, wamid: &str) -> Result<(), ControlError> {
-        self.engine
-            .with(|world, now_ms, out| Ok(world.person_reads(now_ms, wamid, out)?))
-    }
-
-    /// A person blocks a number.
-    pub fn block(&self, from: &str, number_id: Option<&str>) -> Result<(), ControlError> {
-        self.person(from, number_id, |world, now_ms, number, phone, _| {
-            world.person_blocks(now_ms, number, phone);
+    /// Begins pacing a template, as if it were new.
+    pub fn pace_template(&self, account_id: Option<&str>, name: &str) -> Result<(), ControlError> {
+        self.account(account_id, |world, _, account, _| {
+            Ok(world.pace_template(account, name)?)
         })
     }
 
-    /// A person unblocks a number.
-    pub fn unblock(&self, from: &str, number_id: Option<&str>) -> Result<(), ControlError> {
-        self.person(from, number_id, |world, _, number, phone, _| {
-            world.person_unblocks(number, phone);
-        })
-    }
-
-    /// A person stops (or resumes) marketing with WhatsApp's own control; `user_preferences` reports it.
-    pub fn platform_stop(&self, from: &str, number_id: Option<&str>, stop: bool) -> Result<(), ControlError> {
-        self.person(from, number_id, |world, now_ms, number, phone, out| {
-            world.person_sets_preference(now_ms, number, phone, stop, out);
-        })
-    }
-
-    /// The hidden truth about a person, and what has passed.
-    pub fn user(&self, phone_number: &str) -> Result<PersonView, ControlError> {
-        let phone = phone(phone_number)?;
-        Ok(self.engine.with(|world, _, _| world.person_view(phone)))
-    }
-
-    /// Changes the hidden truth about a person.
-    pub fn change_user(&self, phone_number: &str, change: &TruthChange) -> Result<(), ControlError> {
-        let phone = phone(phone_number)?;
-        self.engine.with(|world, _, _| world.change_person(phone, change));
-        Ok(())
+    /// The code last sent to prove that a number is the business's own.
+    pub fn sent_code(&self, number_id: &str) -> Result<Option<String>, ControlError> {
+        self.number(Some(number_id), |world, _, number, _| world.sent_code(number))
     }
 
     /// Switches a fault on (or, with rate 0 and next 0, off).
@@ -464,6 +361,12 @@ impl Control {
     /// Moves time forward; everything due by then has happened when this returns, and its callbacks are on their way.
     pub fn advance_clock(&self, by: Duration) {
         self.engine.advance_clock(by.as_millis() as u64);
+    }
+
+    /// Moves time forward from one thing that happens to the next, until nothing more will or `limit` has passed. Gives how
+    /// far it went. Answers to callbacks may make more happen; wait for `idle` to see them.
+    pub fn advance_until_quiet(&self, limit: Duration) -> Duration {
+        Duration::from_millis(self.engine.advance_until_quiet(limit.as_millis() as u64))
     }
 
     /// Starts again from the configuration. Callback URLs set since are kept, and time is not turned back.

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::callbacks::{CallbackCounts, Courier, Ledger};
+use crate::callbacks::{CallbackCounts, Clients, Courier, Ledger};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::world::{Callback, Endpoint, World};
@@ -23,8 +23,8 @@ const SHORTEST_SLEEP_MS: i64 = 1;
 pub(crate) struct Ground {
     /// Where clients reach the simulator.
     pub(crate) base_url: String,
-    /// Client all callbacks are sent with.
-    pub(crate) client: reqwest::Client,
+    /// Clients callbacks are sent with.
+    pub(crate) clients: Clients,
     /// Tasks to wait for at the end.
     pub(crate) tasks: TaskTracker,
     /// Says when the end is.
@@ -51,8 +51,8 @@ impl Engine {
         world.set_base_url(&ground.base_url);
         let engine = Arc::new(Self {
             world: Mutex::new(world),
+            clock: Clock::new(config.clock),
             config,
-            clock: Clock::default(),
             planned: Notify::new(),
             couriers: Mutex::new(Vec::new()),
             ledger: Mutex::default(),
@@ -98,6 +98,21 @@ impl Engine {
         self.planned.notify_one();
     }
 
+    /// Moves time forward from one thing that happens to the next, until nothing more will or `limit_ms` have passed. Gives
+    /// how far it went, ms.
+    pub(crate) fn advance_until_quiet(self: &Arc<Self>, limit_ms: u64) -> u64 {
+        let mut gone_ms = 0;
+        while let Some(due_ms) = self.with(|world, _, _| world.next_due_ms()) {
+            let step_ms = (due_ms - self.clock.now_ms()).max(0).unsigned_abs();
+            if gone_ms + step_ms > limit_ms {
+                break;
+            }
+            gone_ms += step_ms;
+            self.advance_clock(step_ms);
+        }
+        gone_ms
+    }
+
     /// Starts again from the configuration; callbacks still waiting are forgotten. Time is not turned back.
     pub(crate) fn reset(&self) {
         let mut world = self.lock();
@@ -140,7 +155,10 @@ impl Engine {
             ("hub.verify_token", verify_token),
         ];
         let timeout = Duration::from_millis(self.config.callbacks.timeout_ms);
-        let Ok(response) = self.ground.client.get(url).query(&query).timeout(timeout).send().await else {
+        let Some(client) = self.client_for(url) else {
+            return false;
+        };
+        let Ok(response) = client.get(url).query(&query).timeout(timeout).send().await else {
             return false;
         };
         let is_ok = response.status() == reqwest::StatusCode::OK;
@@ -150,16 +168,27 @@ impl Engine {
             .is_ok_and(|text| is_ok && text.trim() == challenge)
     }
 
+    fn client_for(&self, url: &str) -> Option<reqwest::Client> {
+        let client = self.ground.clients.for_url(url);
+        client
+            .inspect_err(
+                |error| tracing::error!(%error, "cannot make a client for https; is there a certificate store?"),
+            )
+            .ok()
+    }
+
     async fn pump(self: Arc<Self>) {
         loop {
             let next_due_ms = self.with(|world, now_ms, out| {
                 world.advance(now_ms, out);
                 world.next_due_ms()
             });
-            let sleep = next_due_ms.map_or(NOTHING_PLANNED, |due_ms| {
-                let ahead_ms = (due_ms - self.clock.now_ms()).max(SHORTEST_SLEEP_MS);
-                Duration::from_millis(ahead_ms.unsigned_abs()).min(NOTHING_PLANNED)
-            });
+            let sleep = next_due_ms
+                .filter(|_| !self.clock.stands())
+                .map_or(NOTHING_PLANNED, |due_ms| {
+                    let ahead_ms = (due_ms - self.clock.now_ms()).max(SHORTEST_SLEEP_MS);
+                    Duration::from_millis(ahead_ms.unsigned_abs()).min(NOTHING_PLANNED)
+                });
             tokio::select! {
                 () = self.ground.cancel.cancelled() => return,
                 () = self.planned.notified() => {}
@@ -193,7 +222,15 @@ impl Engine {
         let (engine, epoch) = (Arc::downgrade(self), self.epoch.load(Ordering::SeqCst));
         let note = Box::new(move |callbacks: &[Callback]| note_acknowledged(&engine, epoch, callbacks));
         let limits = self.config.callbacks.clone();
-        let courier = Courier::new(endpoint, limits, self.ground.client.clone(), ledger.clone(), note)?;
+        let client = self.client_for(&endpoint.url)?;
+        let mut courier = Courier::new(endpoint.clone(), limits, client, ledger.clone(), note)?;
+        if self.config.callbacks.retry_to_all_apps {
+            let engine = Arc::downgrade(self);
+            courier.when_refused(Box::new(move |callbacks| {
+                send_to_others(&engine, epoch, &endpoint, callbacks);
+            }));
+        }
+        let courier = Arc::new(courier);
         let cancel = self.ground.cancel.child_token();
         self.ground
             .tasks
@@ -212,6 +249,31 @@ impl Engine {
 
     fn ledger(&self) -> Arc<Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A callback that one app refused goes again to the others that are subscribed.
+fn send_to_others(engine: &Weak<Engine>, epoch: u64, refused_by: &Endpoint, callbacks: &[Callback]) {
+    let Some(engine) = engine.upgrade() else { return };
+    let mut routed = Vec::new();
+    let world = engine.lock();
+    if engine.epoch.load(Ordering::SeqCst) != epoch {
+        return;
+    }
+    let ledger = engine.ledger();
+    for callback in callbacks {
+        let others = world
+            .endpoints(callback)
+            .into_iter()
+            .filter(|other| **other != *refused_by);
+        for courier in others.filter_map(|other| engine.courier(other, &ledger)) {
+            ledger.outstanding.fetch_add(1, Ordering::SeqCst);
+            routed.push((courier, callback.clone()));
+        }
+    }
+    drop(world);
+    for (courier, callback) in routed {
+        courier.take(callback);
     }
 }
 

@@ -1,5 +1,7 @@
 //! HTTP: the Graph API on one side, the control API under `/_sim` on the other.
 
+mod business;
+mod connection;
 mod control;
 mod graph;
 mod management;

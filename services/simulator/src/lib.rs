@@ -24,15 +24,17 @@ mod media_kind;
 mod request;
 mod sample_files;
 mod simulator;
+mod tls;
 mod world;
 
 pub use args::{Args, MixName, Pace, RulesName};
 pub use callbacks::CallbackCounts;
 pub use config::{
-    Account, App, CallbackLimits, Config, ConfigError, DEFAULT_ACCOUNT_ID, DEFAULT_APP_ID, DEFAULT_APP_SECRET,
-    DEFAULT_NUMBER_DIGITS, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN, Fault, FaultKind, Latency, Mix,
-    Number, Recipient, Rules, Secret, Span, TemplateDefinition,
+    Account, App, CallbackLimits, CallbackShape, ClockSettings, Config, ConfigError, DEFAULT_ACCOUNT_ID,
+    DEFAULT_APP_ID, DEFAULT_APP_SECRET, DEFAULT_NUMBER_DIGITS, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN,
+    Fault, FaultEndpoint, FaultKind, Latency, Mix, Number, Recipient, Rules, Secret, Span, TemplateDefinition, Tls,
 };
 pub use control::{Control, ControlError, Filter, PersonFile, Report, WaitFor};
 pub use simulator::{Handle, Simulator, StartError, run};
+pub use tls::TlsError;
 pub use world::{AcceptedMessage, PersonView, Rating, ReachedStatus, Relation, Status, Summary, Truth, TruthChange};

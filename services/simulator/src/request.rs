@@ -47,6 +47,18 @@ pub(crate) struct SendRequest {
     pub(crate) header_files: Vec<MediaReference>,
 }
 
+impl SendRequest {
+    /// Whether it names a file by its public address.
+    pub(crate) fn names_a_link(&self) -> bool {
+        let own = match &self.content {
+            Content::Media(file) => Some(file),
+            _ => None,
+        };
+        let mut files = self.header_files.iter().chain(own);
+        files.any(|file| matches!(file.source, MediaSource::Link))
+    }
+}
+
 /// What is sent, as far as the world cares.
 pub(crate) enum Content {
     /// Text.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::callbacks::Clients;
 use crate::config::{Config, ConfigError};
 use crate::control::Control;
 use crate::engine::Ground;
 use crate::http::{App, Worlds, serve};
+use crate::tls::{TlsError, TlsListener};
 
 /// Time for requests and callbacks under way to end at shutdown.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -31,6 +34,9 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// No https listener could be made.
+    #[error("cannot speak https")]
+    Tls(#[from] TlsError),
     /// The HTTP client for callbacks could not be made.
     #[error("cannot make an HTTP client")]
     Client(#[source] reqwest::Error),
@@ -42,6 +48,8 @@ pub struct Simulator;
 
 /// A running simulator. Dropping it ends it without waiting; [`Handle::shutdown`] waits.
 pub struct Handle {
+    url: String,
+    authority_path: Option<PathBuf>,
     address: SocketAddr,
     control: Control,
     cancel: CancellationToken,
@@ -59,21 +67,21 @@ impl Simulator {
         let address = listener
             .local_addr()
             .map_err(|source| StartError::Listen { address, source })?;
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(config.callbacks.in_flight_max)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .build()
-            .map_err(StartError::Client)?;
+        let clients = Clients::new(&config.callbacks).map_err(StartError::Client)?;
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let tls = config.tls.as_ref().map(TlsListener::new).transpose()?;
+        let authority_path = tls.as_ref().map(|tls| tls.authority_path.clone());
+        let own_url = match &tls {
+            Some(_) => format!("https://{}", reachable(address)),
+            None => format!("http://{}", reachable(address)),
+        };
         let base_url = match &config.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", reachable(address)),
+            None => own_url.clone(),
         };
         let ground = Ground {
             base_url,
-            client,
+            clients,
             tasks: tasks.clone(),
             cancel: cancel.clone(),
         };
@@ -81,10 +89,13 @@ impl Simulator {
         let control = Control::new(worlds.first().clone());
         let app = Arc::new(App {
             worlds,
+            tls,
             cancel: cancel.clone(),
         });
         tasks.spawn(serve(listener, app, tasks.clone(), cancel.clone()));
         Ok(Handle {
+            url: own_url,
+            authority_path,
             address,
             control,
             cancel,
@@ -108,8 +119,15 @@ impl Handle {
     }
 
     /// Base URL of the Graph API, without a version and a trailing slash.
+    /// It is https if that is spoken; http works there too.
     pub fn url(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        self.url.clone()
+    }
+
+    /// The certificate authority to trust, a PEM file, if https is spoken. It is kept only as long as the simulator runs,
+    /// unless a directory is configured.
+    pub fn authority_path(&self) -> Option<&Path> {
+        self.authority_path.as_deref()
     }
 
     /// What no client of the real platform can do.
@@ -132,12 +150,15 @@ impl Drop for Handle {
 }
 
 /// Runs a simulator until `shutdown` is cancelled. Once it listens, it prints one line to standard output:
-/// `ready http://ADDRESS:PORT`.
+/// `ready http://ADDRESS:PORT`, or with https `ready https://ADDRESS:PORT ca FILE`.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), StartError> {
     let handle = Simulator::start(config).await?;
     let mut out = std::io::stdout();
     // Nobody reading the line is no reason to stop.
-    let _ = writeln!(out, "ready {}", handle.url()).and_then(|()| out.flush());
+    let authority = handle
+        .authority_path()
+        .map_or_else(String::new, |path| format!(" ca {}", path.display()));
+    let _ = writeln!(out, "ready {}{authority}", handle.url()).and_then(|()| out.flush());
     tracing::info!(address = %handle.address(), "the simulator is ready");
     shutdown.cancelled().await;
     handle.shutdown().await;

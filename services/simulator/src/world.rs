@@ -6,8 +6,11 @@
 mod agenda;
 mod answer;
 mod builtin_templates;
+mod changes;
+mod desk;
 mod draw;
 mod faults;
+mod feedback;
 mod identity;
 mod limits;
 mod media;
@@ -21,7 +24,9 @@ mod send;
 mod short_links;
 mod story;
 mod summary;
+mod taps;
 mod template;
+mod template_quality;
 mod templates;
 mod update;
 
@@ -42,6 +47,7 @@ pub(crate) use identity::wa_id;
 pub(crate) use media::{NewFile, UPLOAD_BYTES_MAX};
 pub(crate) use message::Message;
 pub(crate) use send::Route;
+pub(crate) use taps::Choice;
 pub(crate) use templates::TEMPLATES_MAX;
 #[cfg(test)]
 pub(crate) use update::SentMessage;
@@ -52,7 +58,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::{Config, Latency, Mix, Rules};
+use crate::config::{CallbackShape, Config, Latency, Mix, Rules};
 use crate::error::GraphError;
 use agenda::Agenda;
 use faults::Faults;
@@ -69,6 +75,7 @@ pub(crate) struct World {
     latency: Latency,
     rules: Rules,
     keep_bodies: bool,
+    shape: CallbackShape,
     accepted_messages_max: usize,
     pub(crate) apps: Vec<AppState>,
     pub(crate) accounts: Vec<AccountState>,
@@ -82,6 +89,8 @@ pub(crate) struct World {
     relations: HashMap<(u32, u64), Relation>,
     /// People who stopped an account's marketing with WhatsApp's own control.
     stopped: HashSet<(u32, u64)>,
+    /// How often somebody's business-scoped user ids have changed, if ever.
+    user_id_changes: HashMap<u64, u64>,
     /// People by their business-scoped user id.
     user_ids: HashMap<String, u64>,
     messages: Vec<Message>,
@@ -98,6 +107,8 @@ pub(crate) struct World {
     agenda: Agenda,
     pub(crate) faults: Faults,
     tally: Tally,
+    /// Answers replaced by an error; numbers their traces.
+    spoilt: u64,
 }
 
 impl World {
@@ -110,6 +121,7 @@ impl World {
             latency: config.latency.clone(),
             rules: config.rules.clone(),
             keep_bodies: config.keep_bodies,
+            shape: config.callbacks.shape,
             accepted_messages_max: config.accepted_messages_max,
             apps,
             accounts: Vec::new(),
@@ -119,6 +131,7 @@ impl World {
             people: HashMap::new(),
             relations: HashMap::new(),
             stopped: HashSet::new(),
+            user_id_changes: HashMap::new(),
             user_ids: HashMap::new(),
             messages: Vec::new(),
             inbound: HashMap::new(),
@@ -130,6 +143,7 @@ impl World {
             agenda: Agenda::default(),
             faults: Faults::new(&config.faults),
             tally: Tally::default(),
+            spoilt: 0,
         };
         for account in &config.accounts {
             world.add_account(account);
@@ -150,6 +164,8 @@ impl World {
             portfolio: account.portfolio.clone().unwrap_or_else(|| account.id.clone()),
             apps,
             callback_override: None,
+            utility_paused_at_ms: None,
+            calls_at_ms: std::collections::VecDeque::new(),
             locked_with: None,
         });
         for number in &account.numbers {
@@ -292,7 +308,8 @@ impl World {
     }
 
     fn user_id(&mut self, account: u32, phone: u64) -> String {
-        let id = identity::user_id(self.seed, &self.accounts[account as usize].portfolio, phone);
+        let change = self.user_id_changes.get(&phone).copied().unwrap_or_default();
+        let id = identity::user_id(self.seed, &self.accounts[account as usize].portfolio, phone, change);
         if !self.user_ids.contains_key(&id) {
             self.user_ids.insert(id.clone(), phone);
         }

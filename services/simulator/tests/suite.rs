@@ -4,10 +4,13 @@
 
 mod suite {
     mod answers;
+    mod business;
     mod callbacks;
     mod control;
     mod faults;
+    mod https;
     mod management;
     mod media;
     mod support;
+    mod time;
 }

@@ -157,7 +157,7 @@ fn simulator_config(seed: u64) -> assent_simulator::Config {
             delivered: Span::new(20, 600),
             read: Span::new(50, 1_500),
             reaction: Span::new(50, 500),
-            template_review: Span::new(5, 50),
+            ..Latency::fast()
         },
         ..assent_simulator::Config::default()
     }

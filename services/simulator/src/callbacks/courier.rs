@@ -20,6 +20,8 @@ use crate::world::{Callback, Endpoint};
 
 /// Longest pause of a whole destination that could not be reached. Short, so that it is noticed soon when it is back.
 const UNREACHABLE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Largest body of a POST. One update alone is never that large.
+const BODY_BYTES_MAX: usize = 3 * 1_024 * 1_024;
 const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 const AGENT: HeaderValue = HeaderValue::from_static("facebookexternalua");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -118,8 +120,8 @@ struct Queue {
     is_closed: bool,
 }
 
-/// Called with every acknowledged callback.
-pub(crate) type OnAcknowledged = Box<dyn Fn(&[Callback]) + Send + Sync>;
+/// Called with callbacks something has happened to.
+pub(crate) type OnCallbacks = Box<dyn Fn(&[Callback]) + Send + Sync>;
 
 /// Carries callbacks to one destination.
 pub(crate) struct Courier {
@@ -132,7 +134,8 @@ pub(crate) struct Courier {
     queue: Mutex<Queue>,
     news: Notify,
     ledger: Arc<Ledger>,
-    on_acknowledged: OnAcknowledged,
+    on_acknowledged: OnCallbacks,
+    on_first_refusal: Option<OnCallbacks>,
 }
 
 enum Outcome {
@@ -148,10 +151,10 @@ impl Courier {
         limits: CallbackLimits,
         client: reqwest::Client,
         ledger: Arc<Ledger>,
-        on_acknowledged: OnAcknowledged,
-    ) -> Option<Arc<Self>> {
+        on_acknowledged: OnCallbacks,
+    ) -> Option<Self> {
         let url = reqwest::Url::parse(&endpoint.url).ok()?;
-        Some(Arc::new(Self {
+        Some(Self {
             signer: Signer::new(&endpoint.secret),
             slots: Arc::new(Semaphore::new(limits.in_flight_max)),
             endpoint,
@@ -162,7 +165,13 @@ impl Courier {
             news: Notify::new(),
             ledger,
             on_acknowledged,
-        }))
+            on_first_refusal: None,
+        })
+    }
+
+    /// Has this done when callbacks are refused for the first time.
+    pub(crate) fn when_refused(&mut self, act: OnCallbacks) {
+        self.on_first_refusal = Some(act);
     }
 
     /// Where this courier goes.
@@ -247,13 +256,23 @@ impl Courier {
     }
 
     async fn carry(&self, mut post: Post) {
-        let body = render(&post.callbacks);
+        let mut body = render(&post.callbacks, self.limits.escape);
+        while body.len() > BODY_BYTES_MAX && post.callbacks.len() > 1 {
+            let rest = post.callbacks.split_off(post.callbacks.len() / 2);
+            self.lock().again.push_front(Post {
+                callbacks: rest,
+                attempts: post.attempts,
+            });
+            self.news.notify_one();
+            body = render(&post.callbacks, self.limits.escape);
+        }
         // A spoilt signature is a fault of the first attempt: the retry shows that nothing was lost by refusing it.
         let spoil = post.attempts == 0 && post.callbacks.iter().any(|callback| callback.bad_signature);
         let signature = self.signer.header(&body, spoil);
         post.attempts += 1;
         self.ledger.posts.fetch_add(1, Ordering::Relaxed);
         let outcome = self.post(body, &signature).await;
+        let mut is_first_refusal = false;
         let mut queue = self.lock();
         match outcome {
             Outcome::Acknowledged => {
@@ -269,6 +288,7 @@ impl Courier {
             Outcome::Refused => {
                 queue.unreachable_in_a_row = 0;
                 self.ledger.refused.fetch_add(1, Ordering::Relaxed);
+                is_first_refusal = post.attempts == 1;
             }
             Outcome::Unreachable => {
                 queue.close_for_a_while(Duration::from_millis(self.limits.retry_first_ms));
@@ -280,8 +300,13 @@ impl Courier {
             self.give_up(post.callbacks.len());
             return;
         }
+        let others = self.on_first_refusal.as_ref().filter(|_| is_first_refusal);
+        let for_others = others.map(|_| post.callbacks.clone());
         queue.try_again(post, &self.limits);
         drop(queue);
+        if let (Some(tell), Some(callbacks)) = (others, for_others) {
+            tell(&callbacks);
+        }
         self.news.notify_one();
     }
 

@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::ascii_json;
+use crate::config::CallbackShape;
 use crate::error::title;
-use crate::world::{Callback, StatusUpdate, Update};
+use crate::world::{Callback, Status, StatusUpdate, Update};
 
 const ERROR_PAGE: &str = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/";
 
@@ -76,9 +77,25 @@ struct StatusObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     biz_opaque_callback_data: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<Conversation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pricing: Option<Pricing<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<[ErrorObject<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct Conversation<'a> {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_timestamp: Option<i64>,
+    origin: Origin<'a>,
+}
+
+#[derive(Serialize)]
+struct Origin<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
 }
 
 #[derive(Serialize)]
@@ -105,13 +122,17 @@ struct ErrorData<'a> {
     details: &'a str,
 }
 
-/// The body of one POST that carries these updates.
-pub(crate) fn render(callbacks: &[Callback]) -> Vec<u8> {
-    let entry = callbacks.iter().map(entry).collect();
-    ascii_json::to_vec(&Envelope {
+/// The body of one POST that carries these updates, escaped as Meta does or in plain UTF-8.
+pub(crate) fn render(callbacks: &[Callback], escape: bool) -> Vec<u8> {
+    let envelope = Envelope {
         object: "whatsapp_business_account",
-        entry,
-    })
+        entry: callbacks.iter().map(entry).collect(),
+    };
+    if escape {
+        ascii_json::to_vec(&envelope)
+    } else {
+        serde_json::to_vec(&envelope).expect("our own types serialise to a byte vector without failing")
+    }
 }
 
 fn entry(callback: &Callback) -> Entry<'_> {
@@ -163,6 +184,7 @@ fn status_value(update: &StatusUpdate) -> StatusValue<'_> {
             recipient_id: &message.wa_id,
             recipient_user_id: (!failed).then_some(&message.user_id),
             biz_opaque_callback_data: message.opaque.as_deref(),
+            conversation: (update.priced && update.shape == CallbackShape::V23).then(|| conversation(update)),
             pricing: update.priced.then_some(Pricing {
                 billable: true,
                 pricing_model: "PMP",
@@ -183,12 +205,36 @@ fn status_value(update: &StatusUpdate) -> StatusValue<'_> {
     }
 }
 
+/// Before v24 each message had a conversation of its own, that of its first price.
+fn conversation(update: &StatusUpdate) -> Conversation<'_> {
+    const LASTS_S: i64 = 24 * 60 * 60;
+    let message = &*update.message;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message.wamid.as_bytes());
+    let id = digest
+        .as_ref()
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut id, byte| {
+            // Writing to a string cannot fail.
+            let _ = std::fmt::Write::write_fmt(&mut id, format_args!("{byte:02x}"));
+            id
+        });
+    let until_s = update.at_ms.div_euclid(1_000) + LASTS_S;
+    Conversation {
+        id,
+        expiration_timestamp: (update.status == Status::Sent).then_some(until_s),
+        origin: Origin {
+            kind: message.pricing_category,
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::world::{NumberIdentity, SentMessage, Status};
+    use crate::world::{NumberIdentity, SentMessage};
 
     fn callback(status: Status, error_code: Option<u32>) -> Callback {
         let number = NumberIdentity {
@@ -211,6 +257,7 @@ mod tests {
             at_ms: 1_777_800_130_999,
             priced: error_code.is_none(),
             error_code,
+            shape: CallbackShape::V24,
         };
         Callback {
             account: 0,
@@ -224,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_status_callback_is_ascii_and_has_the_documented_shape() {
-        let bytes = render(&[callback(Status::Sent, None)]);
+        let bytes = render(&[callback(Status::Sent, None)], true);
         assert!(bytes.is_ascii());
         let text = std::str::from_utf8(&bytes).unwrap();
         assert!(text.contains("Zo\\u00eb") && text.contains("wamid.A\\/b+c="), "{text}");
@@ -241,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_code_and_of_the_contact_the_number_alone() {
-        let json: Value = serde_json::from_slice(&render(&[callback(Status::Failed, Some(131_026))])).unwrap();
+        let json: Value = serde_json::from_slice(&render(&[callback(Status::Failed, Some(131_026))], true)).unwrap();
         let value = &json["entry"][0]["changes"][0]["value"];
         assert_eq!(value["contacts"], serde_json::json!([{"wa_id": "12025550142"}]));
         assert_eq!(value["statuses"][0]["errors"][0]["code"], 131_026);
@@ -249,9 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn before_v24_a_price_comes_with_a_conversation() {
+        let mut sent = callback(Status::Sent, None);
+        let Update::Status(update) = &mut sent.update else {
+            panic!("made as a status")
+        };
+        update.shape = CallbackShape::V23;
+        let json: Value = serde_json::from_slice(&render(&[sent], true)).unwrap();
+        let status = &json["entry"][0]["changes"][0]["value"]["statuses"][0];
+        assert_eq!(status["conversation"]["origin"]["type"], "utility");
+        assert_eq!(status["conversation"]["expiration_timestamp"], 1_777_886_530);
+    }
+
+    #[test]
+    fn bodies_are_plain_utf8_if_asked() {
+        let body = String::from_utf8(render(&[callback(Status::Sent, None)], false)).unwrap();
+        assert!(body.contains("Zoë") && body.contains("wamid.A/b"));
+    }
+
+    #[test]
     fn several_updates_share_a_post() {
         let batch = [callback(Status::Sent, None), callback(Status::Delivered, None)];
-        let json: Value = serde_json::from_slice(&render(&batch)).unwrap();
+        let json: Value = serde_json::from_slice(&render(&batch, true)).unwrap();
         assert_eq!(json["entry"].as_array().unwrap().len(), 2);
     }
 }

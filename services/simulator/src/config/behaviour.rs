@@ -123,6 +123,8 @@ pub struct Latency {
     pub reaction: Span,
     /// From creating a template to its review.
     pub template_review: Span,
+    /// From holding the first message of a paced template to its assessment.
+    pub pacing_assessment: Span,
 }
 
 impl Default for Latency {
@@ -140,6 +142,7 @@ impl Latency {
             read: Span::new(1_000, 20_000),
             reaction: Span::new(1_000, 15_000),
             template_review: Span::new(500, 3_000),
+            pacing_assessment: Span::new(300_000, 3_600_000),
         }
     }
 
@@ -151,6 +154,7 @@ impl Latency {
             read: Span::new(5, 100),
             reaction: Span::new(5, 50),
             template_review: Span::new(5, 50),
+            pacing_assessment: Span::new(200, 400),
         }
     }
 
@@ -161,6 +165,7 @@ impl Latency {
             ("read", self.read),
             ("reaction", self.reaction),
             ("template_review", self.template_review),
+            ("pacing_assessment", self.pacing_assessment),
         ];
         for (name, span) in spans {
             if span.min_ms < 0 || span.max_ms < span.min_ms {
@@ -183,6 +188,14 @@ pub struct Rules {
     pub number_rate: bool,
     /// Distinct people reached by templates outside the window in the moving 24 h; above the tier 131048.
     pub messaging_limit: bool,
+    /// A portfolio that uses half of its messaging limit with high quality gets the next one within 6 h, from 2,000 up.
+    pub tier_upgrades: bool,
+    /// Templates get a quality score from blocks, reports and reads; a red one is paused for 3 h, then 6 h, then disabled.
+    pub template_quality: bool,
+    /// Messages of a new or suspicious marketing template that pass before the rest is held for assessment. 0 is no pacing.
+    pub pacing_first_messages: u32,
+    /// 5,000 management calls an hour for an account, 200 without a registered number; above it 80007.
+    pub management_rate: bool,
     /// No marketing to numbers of the United States (131049).
     pub no_us_marketing: bool,
     /// Marketing messages one person takes within 24 h from this simulator's businesses; above it 131049. 0 is no cap.
@@ -198,6 +211,10 @@ impl Default for Rules {
             pair_rate: false,
             number_rate: false,
             messaging_limit: false,
+            tier_upgrades: false,
+            template_quality: false,
+            pacing_first_messages: 0,
+            management_rate: false,
             no_us_marketing: false,
             marketing_per_person_per_day: 0,
             allowed_recipients: Vec::new(),
@@ -212,6 +229,10 @@ impl Rules {
             pair_rate: true,
             number_rate: true,
             messaging_limit: true,
+            tier_upgrades: true,
+            template_quality: true,
+            pacing_first_messages: 100,
+            management_rate: true,
             no_us_marketing: true,
             marketing_per_person_per_day: 10,
             ..Self::default()
@@ -219,7 +240,18 @@ impl Rules {
     }
 }
 
-/// Bounds of callback sending.
+/// Which Graph version callbacks are shaped by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackShape {
+    /// v23 and before: statuses that tell a price also name a conversation.
+    V23,
+    /// v24 and after: no conversation.
+    #[default]
+    V24,
+}
+
+/// Bounds and shape of callback sending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CallbackLimits {
@@ -235,8 +267,14 @@ pub struct CallbackLimits {
     pub timeout_ms: u64,
     /// Callbacks waiting per destination; beyond it new ones are dropped and counted.
     pub waiting_max: usize,
-    /// Updates put into one POST; 1 is what Meta mostly does, 1,000 its most.
+    /// Updates put into one POST; 1 is what Meta mostly does, 1,000 its most. A POST never exceeds 3 MB.
     pub updates_per_post_max: usize,
+    /// Which Graph version they are shaped by.
+    pub shape: CallbackShape,
+    /// Escape everything outside ASCII, and slashes, as Meta does; else bodies are plain UTF-8.
+    pub escape: bool,
+    /// A callback that one app refuses is sent again to every subscribed app, those that took it included, as Meta does.
+    pub retry_to_all_apps: bool,
 }
 
 impl Default for CallbackLimits {
@@ -249,6 +287,9 @@ impl Default for CallbackLimits {
             timeout_ms: 10_000,
             waiting_max: 2_000_000,
             updates_per_post_max: 1,
+            shape: CallbackShape::V24,
+            escape: true,
+            retry_to_all_apps: false,
         }
     }
 }

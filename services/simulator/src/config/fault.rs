@@ -10,6 +10,8 @@ use super::Recipient;
 pub enum FaultKind {
     /// The message is accepted, then the connection is closed without an answer.
     DropAfterAccept,
+    /// The message is accepted, then the connection is reset.
+    ResetAfterAccept,
     /// The message is accepted, then the answer is HTTP 500 with a Graph error.
     #[serde(rename = "error_500_after_accept")]
     Error500AfterAccept,
@@ -21,6 +23,8 @@ pub enum FaultKind {
     HtmlAfterAccept,
     /// The connection is closed before anything is accepted.
     DropBeforeAccept,
+    /// The connection is reset before anything is accepted.
+    ResetBeforeAccept,
     /// HTTP 503 with a Graph error, nothing accepted.
     #[serde(rename = "unavailable_503")]
     Unavailable503,
@@ -30,6 +34,10 @@ pub enum FaultKind {
     HtmlError,
     /// A Graph error with `code`, nothing accepted.
     GraphError,
+    /// The message is accepted, and fails later because the file at its link cannot be fetched (131053).
+    LinkUnreachable,
+    /// The message arrives, and a `failed` with 131000 is reported for another of the person's devices.
+    FailedAfterDelivery,
     /// The callback is never sent.
     WithholdCallback,
     /// The callback is sent twice.
@@ -47,6 +55,8 @@ impl FaultKind {
     pub(crate) fn concerns_answers(self) -> bool {
         match self {
             Self::DropAfterAccept
+            | Self::ResetAfterAccept
+            | Self::ResetBeforeAccept
             | Self::Error500AfterAccept
             | Self::NeverAnswer
             | Self::SlowAnswer
@@ -56,13 +66,30 @@ impl FaultKind {
             | Self::NeverAnswerBeforeAccept
             | Self::HtmlError
             | Self::GraphError => true,
-            Self::WithholdCallback
+            Self::LinkUnreachable
+            | Self::FailedAfterDelivery
+            | Self::WithholdCallback
             | Self::DuplicateCallback
             | Self::ShuffleCallbacks
             | Self::LateCallback
             | Self::BadSignature => false,
         }
     }
+}
+
+/// Which calls a fault of answers strikes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultEndpoint {
+    /// Sending: `/messages` and `/marketing_messages`.
+    #[default]
+    Messages,
+    /// Uploads to `/media`.
+    Upload,
+    /// Downloads of media files.
+    Download,
+    /// Every other call.
+    Management,
 }
 
 /// One fault and when it strikes: for the `next` times, and by `rate` after that.
@@ -83,6 +110,9 @@ pub struct Fault {
     /// Error code of `graph_error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u32>,
+    /// Which calls it strikes, if it concerns answers; sending unless given.
+    #[serde(default)]
+    pub on: FaultEndpoint,
     /// Only for messages to this phone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Recipient>,
@@ -97,6 +127,7 @@ impl Fault {
             next: count,
             delay_ms: None,
             code: None,
+            on: FaultEndpoint::Messages,
             recipient: None,
         }
     }
@@ -109,6 +140,7 @@ impl Fault {
             next: 0,
             delay_ms: None,
             code: None,
+            on: FaultEndpoint::Messages,
             recipient: None,
         }
     }
@@ -119,6 +151,12 @@ impl Fault {
         }
         if self.kind == FaultKind::GraphError && self.code.is_none() {
             problems.push("faults: GraphError: code is needed".to_owned());
+        }
+        if self.on != FaultEndpoint::Messages && (!self.kind.concerns_answers() || self.recipient.is_some()) {
+            problems.push(format!(
+                "faults: {:?}: on is for faults of answers, without a recipient",
+                self.kind
+            ));
         }
         if self
             .recipient

@@ -1,5 +1,7 @@
 //! The control API under `/_sim`, in JSON. With `?world=TOKEN` it concerns that token's isolated world.
 
+mod people;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +21,8 @@ use serde_json::{Value, json};
 use super::query;
 use super::server::App;
 use crate::config::{Fault, Latency, Mix, Rules};
-use crate::control::{Control, ControlError, Filter, PersonFile, WaitFor};
-use crate::world::{Rating, TruthChange};
+use crate::control::{Control, ControlError, Filter, WaitFor};
+use crate::world::Rating;
 
 /// Largest body of a control call: a large file in base64.
 const BODY_BYTES_MAX: usize = 32 * 1_024 * 1_024;
@@ -31,13 +33,15 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/_sim/summary", get(summary))
         .route("/_sim/accepted", get(accepted))
         .route("/_sim/wait", get(wait))
-        .route("/_sim/users/{phone}", get(user).patch(change_user))
-        .route("/_sim/users/{phone}/{act}", post(act))
+        .route("/_sim/users", get(people::users))
+        .route("/_sim/users/{phone}", get(people::user).patch(people::change_user))
+        .route("/_sim/users/{phone}/{act}", post(people::act))
         .route("/_sim/faults", get(faults).post(set_faults).delete(clear_faults))
         .route("/_sim/settings", post(settings))
         .route("/_sim/templates", post(add_template))
         .route("/_sim/templates/{name}/{what}", post(change_template))
         .route("/_sim/numbers/{id}/{what}", post(change_number))
+        .route("/_sim/numbers/{id}/sent-code", get(sent_code))
         .route("/_sim/accounts/{id}/lock", post(lock_account))
         .route("/_sim/media", post(add_media))
         .route("/_sim/callback", post(callback))
@@ -144,86 +148,8 @@ async fn wait(World(control): World, Query(members): Query<HashMap<String, Strin
     Ok((status, Json(control.report())).into_response())
 }
 
-async fn user(World(control): World, Path(phone): Path<String>) -> Result<Response, ControlError> {
-    Ok(Json(control.user(&phone)?).into_response())
-}
-
-async fn change_user(World(control): World, Path(phone): Path<String>, body: String) -> Answer {
-    control.change_user(&phone, &parse::<TruthChange>(&body)?)?;
-    done()
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Act {
-    phone_number_id: Option<String>,
-    text: Option<String>,
-    message: Option<Value>,
-    wamid: Option<String>,
-    button: usize,
-    file: Option<GivenFile>,
-}
-
-/// A file a person sends.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct GivenFile {
-    mime_type: Option<String>,
-    base64: Option<String>,
-    too_large: bool,
-}
-
-/// A person writes, perhaps with a file.
-fn write(control: &Control, phone: &str, given: Act) -> Result<String, ControlError> {
-    let number = given.phone_number_id.as_deref();
-    let message = match (given.message, given.text) {
-        (Some(message), _) => message,
-        (None, Some(text)) => return control.write_text(phone, number, &text),
-        (None, None) => return Err(ControlError::Invalid("text or message is needed".to_owned())),
-    };
-    let Some(file) = given.file else {
-        return control.write(phone, number, message);
-    };
-    if file.too_large {
-        return control.send_too_large_file(phone, number, message["type"].as_str().unwrap_or("document"));
-    }
-    let base64 = file
-        .base64
-        .ok_or_else(|| ControlError::Invalid("file.base64 is needed".to_owned()))?;
-    let bytes = STANDARD
-        .decode(base64)
-        .map_err(|error| ControlError::Invalid(format!("file.base64: {error}")))?;
-    let mime_type = file.mime_type;
-    control.send_file(phone, number, message, Some(PersonFile { mime_type, bytes }))
-}
-
-async fn act(World(control): World, Path((phone, act)): Path<(String, String)>, body: String) -> Answer {
-    let given: Act = parse(&body)?;
-    if act == "write" {
-        return Ok(Json(json!({"wamid": write(&control, &phone, given)?})));
-    }
-    let number = given.phone_number_id.as_deref();
-    let wamid = || {
-        given
-            .wamid
-            .as_deref()
-            .ok_or_else(|| ControlError::Invalid("wamid is needed".to_owned()))
-    };
-    let written = match act.as_str() {
-        "stop" => control.write_text(&phone, number, given.text.as_deref().unwrap_or("STOP"))?,
-        "tap" => control.tap(wamid()?, given.button)?,
-        "read" => return control.read(wamid()?).and_then(|()| done()),
-        "block" => return control.block(&phone, number).and_then(|()| done()),
-        "unblock" => return control.unblock(&phone, number).and_then(|()| done()),
-        "platform-stop" => return control.platform_stop(&phone, number, true).and_then(|()| done()),
-        "platform-resume" => return control.platform_stop(&phone, number, false).and_then(|()| done()),
-        _ => {
-            return Err(ControlError::Invalid(
-                "people write, stop, tap, read, block, unblock, platform-stop and platform-resume".to_owned(),
-            ));
-        }
-    };
-    Ok(Json(json!({"wamid": written})))
+async fn sent_code(World(control): World, Path(id): Path<String>) -> Answer {
+    Ok(Json(json!({"code": control.sent_code(&id)?})))
 }
 
 #[derive(Deserialize)]
@@ -323,13 +249,14 @@ async fn change_template(World(control): World, Path((name, what)): Path<(String
         ("approve", ..) => control.set_template_status(account, &name, language, "APPROVED")?,
         ("reject", ..) => control.set_template_status(account, &name, language, "REJECTED")?,
         ("disable", ..) => control.set_template_status(account, &name, language, "DISABLED")?,
+        ("pacing", ..) => control.pace_template(account, &name)?,
         ("category", _, Some(category), _) => {
             control.set_template_category(account, &name, &category, given.notice_seconds)?;
         }
         ("quality", _, _, Some(score)) => control.set_template_quality(account, &name, &score)?,
         _ => {
             return Err(ControlError::Invalid(
-                "templates take pause, approve, reject, disable, status, category and quality, with that member"
+                "templates take pause, approve, reject, disable, pacing, status, category and quality, with that member"
                     .to_owned(),
             ));
         }
@@ -408,14 +335,44 @@ async fn callback(World(control): World, body: String) -> Result<Response, Contr
         .into_response())
 }
 
+/// How far to go: by a span, to an instant, or until nothing more happens (a year at most).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Advance {
-    by_ms: u64,
+    by_ms: Option<u64>,
+    to_ms: Option<i64>,
+    #[serde(default)]
+    until_quiet: bool,
 }
 
 async fn advance_clock(World(control): World, body: String) -> Answer {
-    control.advance_clock(Duration::from_millis(parse::<Advance>(&body)?.by_ms));
+    const YEAR: Duration = Duration::from_hours(24 * 365);
+    match parse::<Advance>(&body)? {
+        Advance {
+            by_ms: Some(by_ms),
+            to_ms: None,
+            until_quiet: false,
+        } => control.advance_clock(Duration::from_millis(by_ms)),
+        Advance {
+            by_ms: None,
+            to_ms: Some(to_ms),
+            until_quiet: false,
+        } => {
+            let by_ms = u64::try_from(to_ms - control.now_ms())
+                .map_err(|_| ControlError::Invalid("to_ms has passed; time does not go back".to_owned()))?;
+            control.advance_clock(Duration::from_millis(by_ms));
+        }
+        Advance {
+            by_ms: None,
+            to_ms: None,
+            until_quiet: true,
+        } => drop(control.advance_until_quiet(YEAR)),
+        _ => {
+            return Err(ControlError::Invalid(
+                "one of by_ms, to_ms and until_quiet is needed".to_owned(),
+            ));
+        }
+    }
     Ok(Json(json!({"now_ms": control.now_ms()})))
 }
 

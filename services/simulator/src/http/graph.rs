@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::server::{App, Dropped};
-use super::worlds::Access;
+use super::server::App;
+use super::worlds::{Access, Worlds};
 use super::{management, media};
+use crate::config::FaultEndpoint;
 use crate::error::GraphError;
 use crate::request;
 use crate::world::{Answer, BodyKind, Manner, Route, UPLOAD_BYTES_MAX};
@@ -25,6 +26,14 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UT
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection dropped on purpose")]
+pub(super) struct Dropped {
+    /// The client is told `connection reset`.
+    pub(super) resets: bool,
+}
+
 /// A request to the Graph API, taken apart.
 pub(super) struct GraphRequest<'a> {
     /// Method.
@@ -33,6 +42,8 @@ pub(super) struct GraphRequest<'a> {
     pub(super) segments: Vec<&'a str>,
     /// Query string.
     pub(super) query: Option<&'a str>,
+    /// All worlds, to judge tokens by.
+    pub(super) worlds: &'a Worlds,
     /// Headers.
     pub(super) headers: &'a HeaderMap,
     /// Scheme and host the client reached the simulator by.
@@ -44,7 +55,11 @@ pub(super) struct GraphRequest<'a> {
 }
 
 /// Answers a request, or says that the connection is to be dropped.
-pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Response<Body>, Dropped> {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    app: &App,
+    scheme: &'static str,
+) -> Result<Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -55,10 +70,14 @@ pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Resp
     if version.is_some() {
         segments.remove(0);
     }
-    let answer = match app
-        .worlds
-        .access(token(&parts.headers, parts.uri.query()).as_deref().unwrap_or_default())
-    {
+    let is_public = matches!(segments.as_slice(), ["oauth", "access_token"]);
+    let access = if is_public {
+        Some(app.worlds.without_token())
+    } else {
+        let token = token(&parts.headers, parts.uri.query()).unwrap_or_default();
+        app.worlds.access(&token)
+    };
+    let answer = match access {
         None => unauthorised(app, &parts.headers, parts.uri.query()),
         Some(access) => match Limited::new(body, body_bytes_max(&segments)).collect().await {
             Err(_) => refuse(
@@ -71,12 +90,13 @@ pub(super) async fn answer(request: Request<Incoming>, app: &App) -> Result<Resp
                     .get(HOST)
                     .and_then(|host| host.to_str().ok())
                     .unwrap_or("localhost");
-                let base_url = format!("http://{host}");
+                let base_url = format!("{scheme}://{host}");
                 let body = collected.to_bytes();
                 let request = GraphRequest {
                     method: &parts.method,
                     segments,
                     query: parts.uri.query(),
+                    worlds: &app.worlds,
                     headers: &parts.headers,
                     base_url,
                     path,
@@ -101,9 +121,10 @@ async fn deliver(answer: Answer, version: HeaderValue, app: &App) -> Result<Resp
                 () = app.cancel.cancelled() => {}
                 () = tokio::time::sleep(NEVER) => {}
             }
-            return Err(Dropped);
+            return Err(Dropped { resets: false });
         }
-        Manner::Drop => return Err(Dropped),
+        Manner::Drop => return Err(Dropped { resets: false }),
+        Manner::Reset => return Err(Dropped { resets: true }),
     }
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -124,10 +145,36 @@ async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
         (&Method::POST, [_, "marketing_messages"]) => Some(Route::MarketingMessages),
         _ => None,
     };
-    match (route, request.segments.as_slice()) {
-        (None, ["whatsapp_business", "attachments"]) => media::download(request, access),
-        (Some(route), [number_id, _]) => post_message(number_id, route, &request.body, access),
+    if let (Some(route), [number_id, _]) = (route, request.segments.as_slice()) {
+        return post_message(number_id, route, &request.body, access);
+    }
+    let on = match (request.method, request.segments.as_slice()) {
+        (_, ["whatsapp_business", "attachments"]) => FaultEndpoint::Download,
+        (&Method::POST, [_, "media"]) => FaultEndpoint::Upload,
+        _ => FaultEndpoint::Management,
+    };
+    let (fault, instead) = access.engine.with(|world, now_ms, _| {
+        let fault = world.strike_call(on);
+        if let Some(instead) = fault.as_ref().and_then(|fault| world.answer_before(fault)) {
+            return (fault, Some(instead));
+        }
+        let counted = match (on, access.accounts.first()) {
+            (FaultEndpoint::Management, Some(account)) => world.count_call(now_ms, *account),
+            _ => Ok(()),
+        };
+        let refused = counted.err().map(|error| world.refuse(&error));
+        (fault, refused)
+    });
+    if let Some(instead) = instead {
+        return instead;
+    }
+    let answer = match request.segments.as_slice() {
+        ["whatsapp_business", "attachments"] => media::download(request, access),
         _ => management::dispatch(request, access).await,
+    };
+    match fault {
+        Some(fault) => access.engine.with(|world, _, _| world.answer_after(&fault, answer)),
+        None => answer,
     }
 }
 

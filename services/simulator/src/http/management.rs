@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::graph::{GraphRequest, no_permission, refuse};
 use super::worlds::Access;
-use super::{media, number_edges, query};
+use super::{business, media, number_edges, query};
 use crate::ascii_json;
 use crate::config::is_callback_url;
 use crate::error::GraphError;
@@ -32,7 +32,9 @@ enum Node {
 pub(super) async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
     let query = query::parse(request.query);
     let outcome = match request.segments.as_slice() {
-        ["debug_token"] => Ok(debug_token(access, &query)),
+        ["oauth", "access_token"] => business::app_token(access, &query),
+        ["debug_token"] => Ok(business::debug_token(request, access, &query)),
+        [id, "subscriptions"] => business::subscriptions(request, access, &query, id).await,
         [id] => node_call(request, access, &query, id).await,
         [id, "block_users"] => return block_users(request, access, &query, id),
         [id, edge] => edge_call(request, access, &query, id, edge).await,
@@ -142,7 +144,24 @@ async fn edge_call(
                 .engine
                 .with(|world, now_ms, _| world.create_template(now_ms, *account, &definition, None))
         }
+        (&Method::POST, Node::Account(account), "upsert_message_templates") => {
+            let definition = body(request)?;
+            access
+                .engine
+                .with(|world, now_ms, _| world.upsert_templates(now_ms, *account, &definition))
+        }
         (&Method::DELETE, Node::Account(account), "message_templates") => {
+            if let Some(ids) = query.get("hsm_ids") {
+                let ids: Vec<String> = ids
+                    .split(|character: char| !character.is_ascii_digit())
+                    .filter(|id| !id.is_empty())
+                    .map(str::to_owned)
+                    .collect();
+                access
+                    .engine
+                    .with(|world, _, _| world.delete_templates(*account, &ids))?;
+                return Ok(success());
+            }
             let name = query.get("name").ok_or_else(|| missing("name"))?;
             let template_id = query.get("hsm_id").map(String::as_str);
             access
@@ -156,7 +175,7 @@ async fn edge_call(
             Ok(access.engine.with(|world, _, _| subscribed_apps(world, *account)))
         }
         (&Method::POST, Node::Account(account), "subscribed_apps") => {
-            set_account_callback(request, access, *account).await
+            set_account_callback(request, access, query, *account).await
         }
         (&Method::DELETE, Node::Account(account), "subscribed_apps") => {
             access
@@ -164,16 +183,13 @@ async fn edge_call(
                 .with(|world, _, _| world.accounts[*account as usize].apps.clear());
             Ok(success())
         }
-        (&Method::POST, Node::Number(number), "register" | "deregister") => {
-            access
-                .engine
-                .with(|world, _, _| world.set_registered(*number, edge == "register"));
-            Ok(success())
-        }
         (_, Node::Number(number), "whatsapp_business_profile") => {
             number_edges::profile(request, access, query, *number)
         }
         (_, Node::Number(number), "message_qrdls") => number_edges::short_links(request, access, query, *number, None),
+        (_, Node::Number(number), edge) => {
+            business::number_edge(request, access, query, *number, edge).unwrap_or_else(|| Err(unsupported(id)))
+        }
         _ => Err(unsupported(id)),
     }
 }
@@ -225,15 +241,22 @@ fn subscribed_apps(world: &World, account: u32) -> Value {
     json!({"data": apps.collect::<Vec<_>>()})
 }
 
-async fn set_account_callback(request: &GraphRequest<'_>, access: &Access, account: u32) -> Result<Value, GraphError> {
-    let settings = if request.body.is_empty() {
-        json!({})
-    } else {
-        body(request)?
+async fn set_account_callback(
+    request: &GraphRequest<'_>,
+    access: &Access,
+    query: &HashMap<String, String>,
+    account: u32,
+) -> Result<Value, GraphError> {
+    let settings = parameters(request, query)?;
+    let text = |name: &str| {
+        settings
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
     };
-    let url = settings["override_callback_uri"].as_str().filter(|url| !url.is_empty());
+    let url = text("override_callback_uri");
     if let Some(url) = url {
-        verify(access, url, settings["verify_token"].as_str()).await?;
+        verify(access, url, text("verify_token")).await?;
     }
     access.engine.with(|world, _, _| {
         let state = &mut world.accounts[account as usize];
@@ -247,6 +270,9 @@ async fn set_account_callback(request: &GraphRequest<'_>, access: &Access, accou
 
 async fn set_number_callback(request: &GraphRequest<'_>, access: &Access, number: u32) -> Result<Value, GraphError> {
     let settings = body(request)?;
+    if let Some(pin) = settings["pin"].as_str() {
+        access.engine.with(|world, _, _| world.set_pin(number, pin))?;
+    }
     let callback = &settings["webhook_configuration"];
     if let Some(url) = callback["override_callback_uri"].as_str() {
         if !url.is_empty() {
@@ -260,7 +286,7 @@ async fn set_number_callback(request: &GraphRequest<'_>, access: &Access, number
 }
 
 /// Meta asks a new callback URL for the challenge before it takes it.
-async fn verify(access: &Access, url: &str, verify_token: Option<&str>) -> Result<(), GraphError> {
+pub(super) async fn verify(access: &Access, url: &str, verify_token: Option<&str>) -> Result<(), GraphError> {
     let token = verify_token.ok_or_else(|| missing("verify_token"))?;
     if !is_callback_url(url) {
         return Err(invalid("override_callback_uri must be a URL"));
@@ -272,17 +298,6 @@ async fn verify(access: &Access, url: &str, verify_token: Option<&str>) -> Resul
         2_200,
         "Callback verification failed: the URL did not answer with the challenge.",
     ))
-}
-
-fn debug_token(access: &Access, query: &HashMap<String, String>) -> Value {
-    let known = query.contains_key("input_token");
-    let app_id = access
-        .engine
-        .with(|world, _, _| world.apps.first().map(|app| app.id.clone()));
-    json!({"data": {
-        "app_id": app_id, "type": "SYSTEM_USER", "is_valid": known, "expires_at": 0,
-        "scopes": ["whatsapp_business_management", "whatsapp_business_messaging"],
-    }})
 }
 
 /// One page of a list, with cursors as the Graph API gives them.
@@ -356,6 +371,30 @@ fn matches(node: &Value, query: &HashMap<String, String>) -> bool {
         && passes(query.get("quality_score"), &node["quality_score"]["score"])
         && contains(query.get("content"), &content)
         && contains(query.get("name_or_content"), &format!("{name} {content}"))
+}
+
+/// The parameters of a call, which the Graph API takes from the query as well as from the body.
+pub(super) fn parameters(
+    request: &GraphRequest<'_>,
+    query: &HashMap<String, String>,
+) -> Result<serde_json::Map<String, Value>, GraphError> {
+    let mut given = if request.body.is_empty() {
+        serde_json::Map::new()
+    } else {
+        match body(request)? {
+            Value::Object(members) => members,
+            _ => return Err(invalid("the body must be a JSON object")),
+        }
+    };
+    for (name, text) in query.iter().filter(|(name, _)| *name != "access_token") {
+        // Lists and switches come as JSON inside the text; anything else is the text.
+        let value = match serde_json::from_str(text) {
+            Ok(value @ (Value::Array(_) | Value::Object(_) | Value::Bool(_))) => value,
+            _ => Value::String(text.clone()),
+        };
+        given.entry(name.clone()).or_insert(value);
+    }
+    Ok(given)
 }
 
 /// The body as a JSON object.

@@ -10,9 +10,9 @@ use super::management::{body, page, success, unsupported};
 use super::worlds::Access;
 use crate::ascii_json;
 use crate::config::parse_digits;
-use crate::error::GraphError;
+use crate::error::{GraphError, title};
 use crate::request::{invalid, missing};
-use crate::world::{Answer, wa_id};
+use crate::world::Answer;
 
 /// Reads or changes the business profile.
 pub(super) fn profile(
@@ -113,25 +113,16 @@ pub(super) fn block_users(
     Ok(access.engine.with(|world, now_ms, _| {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for user in users {
-            let phone = user["user"].as_str().and_then(parse_digits).map(wa_id);
-            let by_id = user["user_id"].as_str().and_then(|id| world.phone_of_user(id));
             let input = user["user"].as_str().or(user["user_id"].as_str()).unwrap_or_default();
-            let known = phone.or(by_id);
-            match known.filter(|phone| !block || world.window_is_open(now_ms, number, *phone)) {
-                Some(phone) => {
-                    world.business_blocks(number, phone, block);
-                    let member = if by_id.is_some() { "user_id" } else { "wa_id" };
-                    let id = if by_id.is_some() {
-                        input.to_owned()
-                    } else {
-                        phone.to_string()
-                    };
-                    done.push(json!({"input": input, member: id}));
+            match world.block(now_ms, number, input, block) {
+                Ok(phone) if parse_digits(input).is_some() => {
+                    done.push(json!({"input": input, "wa_id": phone.to_string()}));
                 }
-                None => failed.push(json!({"input": input, "errors": [{
-                    "code": 131_047,
-                    "message": "Re-engagement message",
-                    "error_data": {"details": "Only people who wrote in the last 24 hours can be blocked."},
+                Ok(_) => done.push(json!({"input": input, "user_id": input})),
+                Err(error) => failed.push(json!({"input": input, "errors": [{
+                    "code": error.code,
+                    "message": title(error.code),
+                    "error_data": {"details": error.details},
                 }]})),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,26 +19,29 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::connection::Connection;
+use super::graph::Dropped;
 use super::worlds::Worlds;
 use super::{control, graph};
+use crate::tls::TlsListener;
 
 /// Connections served at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 4_096;
 /// Pause after a failed accept, such as for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Time for a client to begin, and to end its TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
 /// What every request handler needs.
 pub(crate) struct App {
     /// The worlds.
     pub(crate) worlds: Worlds,
+    /// Present if the listener speaks https too.
+    pub(crate) tls: Option<TlsListener>,
     /// Says when the simulator ends; answers that never come end with it.
     pub(crate) cancel: CancellationToken,
 }
-
-/// The connection is to be closed without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("connection dropped on purpose")]
-pub(super) struct Dropped;
 
 /// Serves until cancelled.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, tasks: TaskTracker, cancel: CancellationToken) {
@@ -61,17 +65,56 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, tasks: TaskTrack
         let _ = stream.set_nodelay(true);
         let (app, control, cancel) = (app.clone(), control.clone(), cancel.clone());
         tasks.spawn(async move {
-            serve_connection(stream, app, control, cancel).await;
+            serve_client(Connection::new(stream), app, control, cancel).await;
             drop(place);
         });
     }
 }
 
-async fn serve_connection<S>(stream: S, app: Arc<App>, control: Router, cancel: CancellationToken)
-where
+/// Serves a client over http, or over https if it is offered and the client begins with a handshake.
+async fn serve_client(connection: Connection, app: Arc<App>, control: Router, cancel: CancellationToken) {
+    let resets = connection.reset_switch();
+    let Some(tls) = &app.tls else {
+        return serve_connection(connection, app, control, cancel, "http", resets).await;
+    };
+    let handshake = async {
+        if !connection.begins_with_tls().await? {
+            return Ok(Err(connection));
+        }
+        tls.acceptor.accept(connection).await.map(Ok)
+    };
+    let begun = tokio::select! {
+        () = cancel.cancelled() => return,
+        begun = tokio::time::timeout(HANDSHAKE_MAX, handshake) => begun,
+    };
+    match begun {
+        Ok(Ok(Ok(stream))) => serve_connection(stream, app, control, cancel, "https", resets).await,
+        Ok(Ok(Err(plain))) => serve_connection(plain, app, control, cancel, "http", resets).await,
+        // A client that does not trust the authority, or says nothing.
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+async fn serve_connection<S>(
+    stream: S,
+    app: Arc<App>,
+    control: Router,
+    cancel: CancellationToken,
+    scheme: &'static str,
+    resets: Arc<AtomicBool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| answer(request, app.clone(), control.clone()));
+    let service = service_fn(move |request| {
+        let (app, control, resets) = (app.clone(), control.clone(), resets.clone());
+        async move {
+            let answered = answer(request, app, control, scheme).await;
+            if answered.as_ref().is_err_and(|dropped| dropped.resets) {
+                resets.store(true, Ordering::Relaxed);
+            }
+            answered
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
@@ -84,12 +127,17 @@ where
     let _ = connection.await;
 }
 
-async fn answer(request: Request<Incoming>, app: Arc<App>, control: Router) -> Result<Response<Body>, Dropped> {
+async fn answer(
+    request: Request<Incoming>,
+    app: Arc<App>,
+    control: Router,
+    scheme: &'static str,
+) -> Result<Response<Body>, Dropped> {
     if request.uri().path().starts_with("/_sim") {
         return match control.oneshot(request.map(Body::new)).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},
         };
     }
-    graph::answer(request, &app).await
+    graph::answer(request, &app, scheme).await
 }

@@ -16,6 +16,8 @@ pub(crate) struct Access {
     pub(crate) engine: Arc<Engine>,
     /// Indexes of the accounts the token may act for.
     pub(crate) accounts: Arc<[u32]>,
+    /// Id of the app, if it is an app's own token.
+    pub(crate) app: Option<Arc<str>>,
 }
 
 /// All worlds of one simulator.
@@ -43,10 +45,20 @@ impl Worlds {
         let access = |accounts: Vec<u32>| Access {
             engine: first.clone(),
             accounts: accounts.into(),
+            app: None,
         };
+        // An app's own token is its id and secret; it arranges subscriptions and may do nothing for an account.
+        let of_apps = config.apps.iter().map(|app| {
+            let of_app = Access {
+                app: Some(app.id.as_str().into()),
+                ..access(Vec::new())
+            };
+            (format!("{}|{}", app.id, app.secret.expose()), of_app)
+        });
         let known = accounts
             .into_iter()
             .map(|(token, accounts)| (token, access(accounts)))
+            .chain(of_apps)
             .collect();
         Self {
             config,
@@ -60,6 +72,15 @@ impl Worlds {
     /// The configured world.
     pub(crate) fn first(&self) -> &Arc<Engine> {
         &self.first
+    }
+
+    /// What anybody may do without a token: ask for one, and see public pictures.
+    pub(crate) fn without_token(&self) -> Access {
+        Access {
+            engine: self.first.clone(),
+            accounts: Arc::new([]),
+            app: None,
+        }
     }
 
     /// What a token may do; `None` if it is not valid.
@@ -79,7 +100,11 @@ impl Worlds {
         }
         let engine = Engine::start(self.config.clone(), self.ground.clone());
         let accounts = (0..self.config.accounts.len() as u32).collect();
-        let access = Access { engine, accounts };
+        let access = Access {
+            engine,
+            accounts,
+            app: None,
+        };
         isolated.insert(token.to_owned(), access.clone());
         Some(access)
     }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::templates::TemplateKey;
 use super::update::Callback;
 
 /// Index of an accepted message.
@@ -22,8 +23,16 @@ pub(crate) enum Happening {
     Reacts(MessageIndex, Reaction),
     /// A late callback leaves.
     CallbackLeaves(Box<Callback>),
+    /// The person plays a voice note.
+    Played(MessageIndex),
     /// A template's review ends.
-    TemplateReviewed(u32),
+    TemplateReviewed(TemplateKey),
+    /// The first messages of a paced template are judged.
+    TemplateAssessed(TemplateKey),
+    /// A pause for low quality ends: the how-manieth.
+    TemplateResumes(TemplateKey, u32),
+    /// The messaging limit of a number's portfolio is raised.
+    TierRaised(u32),
 }
 
 /// What people do about a message.

@@ -16,6 +16,8 @@ pub(crate) enum Manner {
     Never,
     /// Never; the connection is closed.
     Drop,
+    /// Never; the connection is reset.
+    Reset,
 }
 
 /// What a body holds.

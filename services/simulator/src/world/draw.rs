@@ -37,6 +37,8 @@ pub(crate) enum Draw {
     ReviewLatency = 28,
     MediaId = 29,
     MediaAddress = 30,
+    VerificationCode = 32,
+    PacingLatency = 33,
     ShortLink = 40,
 }
 

@@ -73,11 +73,12 @@ pub(crate) fn wa_id(dialled: u64) -> u64 {
     moved.parse().unwrap_or(dialled)
 }
 
-/// The business-scoped user id (BSUID) of a person for one portfolio.
-pub(crate) fn user_id(seed: u64, portfolio: &str, phone: u64) -> String {
+/// The business-scoped user id (BSUID) of a person for one portfolio, after so many changes of it.
+pub(crate) fn user_id(seed: u64, portfolio: &str, phone: u64, change: u64) -> String {
     let digits = phone.to_string();
     let country = COUNTRIES.iter().rev().find(|(prefix, _)| digits.starts_with(prefix));
-    let number = draw::bits(seed, Draw::UserId, draw::subject(portfolio), phone) % 90_000_000_000_000_000;
+    let subject = draw::subject(portfolio) ^ change.rotate_right(8);
+    let number = draw::bits(seed, Draw::UserId, subject, phone) % 90_000_000_000_000_000;
     format!(
         "{}.{}",
         country.map_or("US", |(_, code)| code),
@@ -158,8 +159,9 @@ mod tests {
 
     #[test]
     fn user_ids_carry_the_country_and_differ_between_portfolios() {
-        assert!(user_id(1, "p", 5_215_512_345_678).starts_with("MX."));
-        assert!(user_id(1, "p", 12_025_550_142).starts_with("US."));
-        assert_ne!(user_id(1, "p", 12_025_550_142), user_id(1, "q", 12_025_550_142));
+        assert!(user_id(1, "p", 5_215_512_345_678, 0).starts_with("MX."));
+        assert!(user_id(1, "p", 12_025_550_142, 0).starts_with("US."));
+        assert_ne!(user_id(1, "p", 12_025_550_142, 0), user_id(1, "q", 12_025_550_142, 0));
+        assert_ne!(user_id(1, "p", 12_025_550_142, 0), user_id(1, "p", 12_025_550_142, 1));
     }
 }

@@ -49,6 +49,11 @@ impl Reached {
         true
     }
 
+    /// How many were reached in the 24 hours before the last was.
+    pub(crate) fn people(&self) -> usize {
+        self.last_at_ms.len()
+    }
+
     /// How many were reached.
     #[cfg(test)]
     pub(crate) fn count(&mut self, now_ms: i64) -> usize {
@@ -80,6 +85,16 @@ pub(crate) fn tier_limit(tier: &str) -> usize {
         "TIER_10K" => 10_000,
         "TIER_100K" => 100_000,
         _ => usize::MAX,
+    }
+}
+
+/// The next tier, for tiers that are raised by themselves. The first ones are raised by verifying the business.
+pub(crate) fn next_tier(tier: &str) -> Option<&'static str> {
+    match tier {
+        "TIER_2K" => Some("TIER_10K"),
+        "TIER_10K" => Some("TIER_100K"),
+        "TIER_100K" => Some("TIER_UNLIMITED"),
+        _ => None,
     }
 }
 

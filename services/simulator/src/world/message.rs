@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::templates::TemplateKey;
 use super::update::{SentMessage, Status};
 use crate::config::FaultKind;
 
 /// An accepted message and all that became of it.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts about a message")]
 pub(crate) struct Message {
     pub(crate) sent: Arc<SentMessage>,
     /// Index of the number.
@@ -22,7 +24,12 @@ pub(crate) struct Message {
     pub(crate) kind: &'static str,
     /// Name and language of the template.
     pub(crate) template: Option<(String, String)>,
+    pub(crate) template_key: Option<TemplateKey>,
     pub(crate) is_marketing: bool,
+    /// A voice note, which can be played.
+    pub(crate) is_voice: bool,
+    /// Its template is being assessed: it waits.
+    pub(crate) is_held: bool,
     pub(crate) accepted_at_ms: i64,
     /// Undeliverable after this instant: dropped in silence.
     pub(crate) expires_at_ms: i64,

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::World;
+use super::agenda::Happening;
 use super::identity;
+use super::limits;
 use super::number::Rating;
 use super::update::Callback;
 use crate::error::GraphError;
@@ -19,6 +21,15 @@ const NUMBER_DEFAULT_FIELDS: [&str; 8] = [
     "webhook_configuration",
     "id",
 ];
+
+const HOUR_MS: i64 = 60 * 60 * 1_000;
+/// From using half of a messaging limit to the next one.
+const TIER_REVIEW_MS: i64 = 6 * HOUR_MS;
+/// How long a number cannot be used while its throughput is raised.
+const UPGRADE_MS: i64 = 60 * 1_000;
+/// Management calls an account may make in an hour, without and with a registered number.
+const CALLS_MAX: usize = 200;
+const CALLS_MAX_ACTIVE: usize = 5_000;
 
 impl World {
     /// Every field of a number. What is `null` here is known to the platform and has no value: it may be asked for, and is
@@ -50,7 +61,6 @@ impl World {
             "country_code": in_north_america.then_some("US"),
             "country_dial_code": in_north_america.then_some("1"),
             "is_preverified_number": false,
-            "conversational_automation": null,
             "eligibility_for_api_business_global_search": null,
             "certificate": null,
             "new_certificate": null,
@@ -62,7 +72,8 @@ impl World {
             "status": if state.registered { state.status.as_str() } else { "DISCONNECTED" },
             "name_status": "APPROVED",
             "new_name_status": "NONE",
-            "code_verification_status": "VERIFIED",
+            "code_verification_status": state.desk.code_verification_status(),
+            "conversational_automation": state.desk.automation(),
             "account_mode": "LIVE",
             "platform_type": "CLOUD_API",
             "throughput": {"level": level},
@@ -166,12 +177,65 @@ impl World {
         out.push(self.report_management(account, Some(number), "business_capability_update", now_ms, value));
     }
 
+    /// Half of the limit has been used: if the number's quality is high, its portfolio gets the next one within six hours.
+    pub(super) fn consider_raising_tier(&mut self, now_ms: i64, number: u32) {
+        let state = &mut self.numbers[number as usize];
+        let deserves = !state.tier_review_planned && state.rating(now_ms) == Rating::Green;
+        if deserves && limits::next_tier(&state.tier).is_some() {
+            state.tier_review_planned = true;
+            self.agenda.plan(now_ms + TIER_REVIEW_MS, Happening::TierRaised(number));
+        }
+    }
+
+    /// Raises the limit of a number's portfolio, if its quality has stayed high.
+    pub(super) fn raise_tier(&mut self, at_ms: i64, number: u32, out: &mut Vec<Callback>) {
+        let state = &mut self.numbers[number as usize];
+        state.tier_review_planned = false;
+        let deserves = state.rating(at_ms) == Rating::Green;
+        let (Some(tier), true) = (limits::next_tier(&state.tier), deserves) else {
+            return;
+        };
+        let portfolio = self.accounts[state.account as usize].portfolio.clone();
+        for at in 0..self.numbers.len() as u32 {
+            if self.accounts[self.account_of(at) as usize].portfolio == portfolio {
+                self.set_number_tier(at_ms, at, tier, out);
+            }
+        }
+    }
+
+    /// Counts a management call of an account; refused when there were too many within the hour.
+    pub(crate) fn count_call(&mut self, now_ms: i64, account: u32) -> Result<(), GraphError> {
+        if !self.rules.management_rate {
+            return Ok(());
+        }
+        let is_active = self
+            .numbers
+            .iter()
+            .any(|number| number.account == account && number.registered);
+        let calls_max = if is_active { CALLS_MAX_ACTIVE } else { CALLS_MAX };
+        let calls = &mut self.accounts[account as usize].calls_at_ms;
+        while calls.front().is_some_and(|at_ms| *at_ms <= now_ms - HOUR_MS) {
+            calls.pop_front();
+        }
+        if calls.len() >= calls_max {
+            return Err(GraphError::new(
+                80_007,
+                "Too many calls for this account within an hour.",
+            ));
+        }
+        calls.push_back(now_ms);
+        Ok(())
+    }
+
     /// Gives a number another throughput, and reports an upgrade.
     pub(crate) fn set_number_throughput(&mut self, now_ms: i64, number: u32, per_second: u32, out: &mut Vec<Callback>) {
         let state = &mut self.numbers[number as usize];
         let upgraded = per_second > state.messages_per_second;
         state.messages_per_second = per_second;
         if upgraded {
+            if self.rules.number_rate {
+                state.busy_until_ms = now_ms + UPGRADE_MS;
+            }
             self.report_number(now_ms, number, "THROUGHPUT_UPGRADE", out);
         }
     }

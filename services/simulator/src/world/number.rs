@@ -1,22 +1,13 @@
 //! Business numbers and accounts as the world keeps them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::desk::Desk;
+use super::feedback::Feedback;
 use super::identity::NumberIdentity;
 use super::profile::Profile;
 use super::short_links::ShortLinks;
 use super::update::Endpoint;
-
-/// Days of feedback the quality rating looks at.
-const QUALITY_WINDOW_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-/// Deliveries needed before blocks lower the rating; the real formula is secret.
-const DELIVERIES_FOR_A_RATING: u64 = 20;
-/// Share of blocks among deliveries that makes a number yellow.
-const YELLOW_FROM: f64 = 0.02;
-/// Share of blocks among deliveries that makes a number red.
-const RED_FROM: f64 = 0.05;
-const HOUR_MS: i64 = 60 * 60 * 1_000;
 
 /// Quality rating of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -51,6 +42,10 @@ pub(crate) struct AccountState {
     pub(crate) apps: Vec<usize>,
     /// Callback URL set for this account instead of the apps' own.
     pub(crate) callback_override: Option<String>,
+    /// When a utility template was last paused for low quality, Unix ms.
+    pub(super) utility_paused_at_ms: Option<i64>,
+    /// Instants of management calls within the hour, Unix ms.
+    pub(super) calls_at_ms: std::collections::VecDeque<i64>,
     /// Code every send is refused with, while set (368, 131031, 131042, …).
     pub(crate) locked_with: Option<u32>,
 }
@@ -76,9 +71,14 @@ pub(crate) struct NumberState {
     pub(crate) rating_override: Option<Rating>,
     /// Throughput bucket: instant up to which it is used up, in µs.
     pub(crate) rate_used_until_us: i64,
-    blocks_at_ms: VecDeque<i64>,
-    /// Deliveries by hour, so that a million of them take 168 entries.
-    delivered_by_hour: VecDeque<(i64, u64)>,
+    /// What the business has arranged for it.
+    pub(super) desk: Desk,
+    /// What people make of its messages.
+    pub(super) feedback: Feedback,
+    /// An upgrade of its throughput is under way until this instant, Unix ms.
+    pub(super) busy_until_ms: i64,
+    /// Its messaging limit is going to be raised.
+    pub(super) tier_review_planned: bool,
 }
 
 impl NumberState {
@@ -96,63 +96,17 @@ impl NumberState {
             short_links: ShortLinks::default(),
             rating_override: None,
             rate_used_until_us: 0,
-            blocks_at_ms: VecDeque::new(),
-            delivered_by_hour: VecDeque::new(),
+            desk: Desk::default(),
+            feedback: Feedback::default(),
+            busy_until_ms: i64::MIN,
+            tier_review_planned: false,
         }
     }
 
-    /// Notes a block.
-    pub(crate) fn was_blocked(&mut self, at_ms: i64) {
-        self.blocks_at_ms.push_back(at_ms);
-    }
-
-    /// Notes a delivery.
-    pub(crate) fn has_delivered(&mut self, at_ms: i64) {
-        let hour = at_ms.div_euclid(HOUR_MS);
-        match self.delivered_by_hour.back_mut() {
-            Some((last, count)) if *last == hour => *count += 1,
-            _ => self.delivered_by_hour.push_back((hour, 1)),
-        }
-    }
-
-    /// The rating at this instant, from blocks among deliveries of the last seven days.
+    /// The rating at this instant: set by hand, or by what people make of its messages.
     pub(crate) fn rating(&self, now_ms: i64) -> Rating {
-        if let Some(rating) = self.rating_override {
-            return rating;
-        }
-        let since_ms = now_ms - QUALITY_WINDOW_MS;
-        let blocks = self.blocks_at_ms.iter().filter(|at_ms| **at_ms > since_ms).count();
-        let since_hour = since_ms.div_euclid(HOUR_MS);
-        let delivered: u64 = self
-            .delivered_by_hour
-            .iter()
-            .filter(|(hour, _)| *hour > since_hour)
-            .map(|(_, count)| count)
-            .sum();
-        if delivered < DELIVERIES_FOR_A_RATING {
-            return Rating::Green;
-        }
-        match blocks as f64 / delivered as f64 {
-            share if share >= RED_FROM => Rating::Red,
-            share if share >= YELLOW_FROM => Rating::Yellow,
-            _ => Rating::Green,
-        }
-    }
-
-    /// Forgets feedback that no longer counts.
-    pub(crate) fn forget_old(&mut self, now_ms: i64) {
-        let since_ms = now_ms - QUALITY_WINDOW_MS;
-        while self.blocks_at_ms.front().is_some_and(|at_ms| *at_ms <= since_ms) {
-            self.blocks_at_ms.pop_front();
-        }
-        let since_hour = since_ms.div_euclid(HOUR_MS);
-        while self
-            .delivered_by_hour
-            .front()
-            .is_some_and(|(hour, _)| *hour <= since_hour)
-        {
-            self.delivered_by_hour.pop_front();
-        }
+        let by_feedback = || self.feedback.rating(now_ms, false);
+        self.rating_override.or_else(by_feedback).unwrap_or(Rating::Green)
     }
 }
 
@@ -163,42 +117,4 @@ pub(crate) struct AppState {
     pub(crate) secret: crate::config::Secret,
     pub(crate) verify_token: crate::config::Secret,
     pub(crate) endpoint: Option<Arc<Endpoint>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number() -> NumberState {
-        let identity = NumberIdentity {
-            account_id: "1".into(),
-            id: "2".into(),
-            digits: "15550010001".into(),
-        };
-        NumberState::new(Arc::new(identity), 0, &crate::config::Number::default())
-    }
-
-    #[test]
-    fn blocks_lower_the_rating_and_a_week_heals_it() {
-        let mut number = number();
-        let now_ms = 1_800_000_000_000;
-        (0..100).for_each(|_| number.has_delivered(now_ms));
-        assert_eq!(number.rating(now_ms), Rating::Green);
-        (0..2).for_each(|_| number.was_blocked(now_ms));
-        assert_eq!(number.rating(now_ms), Rating::Yellow);
-        (0..3).for_each(|_| number.was_blocked(now_ms));
-        assert_eq!(number.rating(now_ms), Rating::Red);
-        let next_week_ms = now_ms + QUALITY_WINDOW_MS + HOUR_MS;
-        assert_eq!(number.rating(next_week_ms), Rating::Green);
-        number.forget_old(next_week_ms);
-        assert!(number.blocks_at_ms.is_empty() && number.delivered_by_hour.is_empty());
-    }
-
-    #[test]
-    fn a_handful_of_messages_gives_no_bad_rating() {
-        let mut number = number();
-        number.has_delivered(0);
-        number.was_blocked(0);
-        assert_eq!(number.rating(1), Rating::Green);
-    }
 }

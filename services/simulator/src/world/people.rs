@@ -4,11 +4,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::identity::{self, Direction};
+use super::limits;
 use super::media::{NewFile, Origin};
 use super::update::{Callback, Status};
 use super::{Relation, Truth, TruthChange, World};
+use crate::config::parse_digits;
 use crate::error::GraphError;
 use crate::media_kind::is_animated_webp;
+
+/// People a number may block.
+const BLOCKED_MAX: usize = 64_000;
 
 /// A person as the control API shows them: the hidden truth, and what has passed.
 #[derive(Clone, Serialize)]
@@ -51,6 +56,11 @@ impl World {
             relation.last_wrote_at_ms = Some(now_ms);
         }
         let reaches_business = !relation.blocked_by_business;
+        if self.rules.number_rate {
+            // What comes in uses up the number's throughput too; it is never refused for it.
+            let state = &mut self.numbers[number as usize];
+            limits::take_from_number(&mut state.rate_used_until_us, state.messages_per_second, now_ms);
+        }
         let wamid = identity::wamid(
             seed,
             Direction::Incoming,
@@ -126,51 +136,6 @@ impl World {
         self.person_writes(now_ms, number, phone, content, out)
     }
 
-    /// A person taps a quick-reply button of a template message they were sent.
-    pub(crate) fn person_taps(
-        &mut self,
-        now_ms: i64,
-        wamid: &str,
-        button: usize,
-        out: &mut Vec<Callback>,
-    ) -> Result<String, GraphError> {
-        let message = self.message_by_wamid(wamid)?;
-        let (number, phone) = (message.number, message.phone);
-        let (account, digits) = (
-            self.account_of(number),
-            self.numbers[number as usize].identity.digits.clone(),
-        );
-        let named = message
-            .template
-            .as_ref()
-            .and_then(|(name, language)| self.find_template(account, name, language));
-        let shown = named.and_then(|template| {
-            let buttons = template
-                .components
-                .iter()
-                .find(|component| component["type"] == "BUTTONS")?;
-            let chosen = &buttons["buttons"][button];
-            (chosen["type"] == "QUICK_REPLY").then(|| chosen["text"].as_str().unwrap_or_default().to_owned())
-        });
-        let text = shown.ok_or_else(|| GraphError::new(131_009, "this message has no quick-reply button there"))?;
-        let payload = message
-            .body
-            .as_ref()
-            .and_then(|body| payload_of(body.get(), button))
-            .unwrap_or_else(|| text.clone());
-        let content = json!({
-            "type": "button",
-            "context": {"from": digits, "id": wamid},
-            "button": {"payload": payload, "text": text},
-        });
-        Ok(self.person_writes(now_ms, number, phone, content, out))
-    }
-
-    /// The person behind a business-scoped user id this world has given out.
-    pub(crate) fn phone_of_user(&self, user_id: &str) -> Option<u64> {
-        self.user_ids.get(user_id).copied()
-    }
-
     /// Makes a short link of a number, or with a code changes one.
     pub(crate) fn put_short_link(
         &mut self,
@@ -200,14 +165,21 @@ impl World {
     }
 
     /// A person blocks a number. Nobody is told; the number's quality is what shows it.
-    pub(crate) fn person_blocks(&mut self, now_ms: i64, number: u32, phone: u64) {
+    pub(crate) fn person_blocks(&mut self, now_ms: i64, number: u32, phone: u64, out: &mut Vec<Callback>) {
         let relation = self.relation(number, phone);
         if relation.blocked_at_ms.is_none() {
             relation.blocked_at_ms = Some(now_ms);
             self.tally.blocked += 1;
-            let state = &mut self.numbers[number as usize];
-            state.forget_old(now_ms);
-            state.was_blocked(now_ms);
+            self.negative_feedback(now_ms, number, phone, out);
+        }
+    }
+
+    /// A person reports a number as spam. Nobody is told; quality ratings are what shows it.
+    pub(crate) fn person_reports(&mut self, now_ms: i64, number: u32, phone: u64, out: &mut Vec<Callback>) {
+        let relation = self.relation(number, phone);
+        if relation.reported_at_ms.is_none() {
+            relation.reported_at_ms = Some(now_ms);
+            self.negative_feedback(now_ms, number, phone, out);
         }
     }
 
@@ -249,14 +221,29 @@ impl World {
         self.transport(callback, phone, nth, now_ms, out);
     }
 
-    /// The business blocks or unblocks a person.
-    pub(crate) fn business_blocks(&mut self, number: u32, phone: u64, block: bool) {
+    /// The business blocks or unblocks somebody, named by phone number or business-scoped user id. Only people who wrote
+    /// within 24 hours can be blocked.
+    pub(crate) fn block(&mut self, now_ms: i64, number: u32, input: &str, block: bool) -> Result<u64, GraphError> {
+        let phone = parse_digits(input).map(identity::wa_id);
+        let phone = phone
+            .or_else(|| self.user_ids.get(input).copied())
+            .ok_or_else(|| GraphError::new(131_009, "user is neither a phone number nor a known user id"))?;
+        let own_digits = &self.numbers[number as usize].identity.digits;
+        if own_digits.parse() == Ok(phone) {
+            return Err(GraphError::new(131_021, "A number cannot block itself."));
+        }
+        let relation = self.relation(number, phone);
+        if block && !relation.window_is_open(now_ms) {
+            return Err(GraphError::new(
+                131_047,
+                "Only people who wrote within 24 hours can be blocked.",
+            ));
+        }
+        if block && !relation.blocked_by_business && self.blocked_by_business(number).len() >= BLOCKED_MAX {
+            return Err(GraphError::new(139_101, "The block list is full."));
+        }
         self.relation(number, phone).blocked_by_business = block;
-    }
-
-    /// Whether a person has written to a number within 24 hours.
-    pub(crate) fn window_is_open(&mut self, now_ms: i64, number: u32, phone: u64) -> bool {
-        self.relation(number, phone).window_is_open(now_ms)
+        Ok(phone)
     }
 
     /// People a number has blocked.
@@ -293,6 +280,17 @@ impl World {
         }
     }
 
+    /// People met so far, in the order of their numbers, from after one on.
+    pub(crate) fn people_views(&mut self, after: u64, limit: usize) -> Vec<(u64, PersonView)> {
+        let mut phones: Vec<u64> = self.people.keys().copied().filter(|phone| *phone > after).collect();
+        phones.sort_unstable();
+        phones.truncate(limit);
+        phones
+            .into_iter()
+            .map(|phone| (phone, self.person_view(phone)))
+            .collect()
+    }
+
     /// Changes the hidden truth about a person.
     pub(crate) fn change_person(&mut self, phone: u64, change: &TruthChange) {
         change.apply(&mut self.person(phone).truth);
@@ -303,27 +301,10 @@ impl World {
         self.message_index(wamid).map(|index| &self.messages[index as usize])
     }
 
-    fn message_index(&self, wamid: &str) -> Result<u32, GraphError> {
+    pub(super) fn message_index(&self, wamid: &str) -> Result<u32, GraphError> {
         let found = self.messages.iter().rposition(|message| message.sent.wamid == wamid);
         found
             .map(|at| at as u32)
             .ok_or_else(|| GraphError::new(131_009, "no accepted message has this id"))
     }
-}
-
-/// The payload a send gave the button at this position.
-fn payload_of(body: &str, button: usize) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    let components = body["template"]["components"].as_array()?;
-    let component = components.iter().find(|component| {
-        let index = component["index"]
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .or(component["index"].as_u64());
-        component["type"]
-            .as_str()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("button"))
-            && index == Some(button as u64)
-    })?;
-    component["parameters"][0]["payload"].as_str().map(str::to_owned)
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{self, Draw};
+use super::templates::TemplateKey;
 use crate::config::Mix;
 
 /// What is really so about a person. The platform never tells; only the control API does.
@@ -146,11 +147,16 @@ pub struct Relation {
     pub last_wrote_at_ms: Option<i64>,
     /// Whether the business has blocked the person.
     pub blocked_by_business: bool,
+    /// When the person reported the number as spam, Unix ms.
+    pub reported_at_ms: Option<i64>,
     /// Marketing messages delivered so far.
     pub marketing_delivered: u32,
     /// Whether the person has already had enough of this number's marketing and decided what to do about it.
     #[serde(skip)]
     pub(crate) has_had_enough: bool,
+    /// The template that was delivered last; a block or report counts against it.
+    #[serde(skip)]
+    pub(crate) last_template: Option<TemplateKey>,
     /// Pair bucket: instant up to which it is used up, ms.
     #[serde(skip)]
     pub(crate) pair_used_until_ms: i64,

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::agenda::Happening;
-use super::answer::{Answer, Manner};
+use super::answer::Answer;
 use super::draw::{self, Draw};
 use super::identity::{self, Direction};
 use super::limits;
 use super::template::no_such_template;
+use super::templates::TemplateKey;
 use super::update::SentMessage;
 use super::{Message, World};
 use crate::ascii_json;
@@ -21,7 +22,6 @@ use crate::request::{Content, Request, SendRequest, invalid};
 
 const DEFAULT_TTL_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 const AUTHENTICATION_TTL_MS: i64 = 10 * 60 * 1_000;
-const SLOW_ANSWER_MS: u64 = 5_000;
 /// Which endpoint a message was posted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -58,6 +58,7 @@ struct AcceptedId<'a> {
 struct Judged {
     category: &'static str,
     template: Option<(String, String)>,
+    template_key: Option<TemplateKey>,
     ttl_ms: i64,
 }
 
@@ -84,7 +85,7 @@ impl World {
         let nth = person.attempts;
         person.attempts += 1;
         let fault = self.faults.strike_answer(self.seed, phone, nth);
-        if let Some(answer) = fault.as_ref().and_then(|fault| self.fail_before_accepting(fault)) {
+        if let Some(answer) = fault.as_ref().and_then(|fault| self.answer_before(fault)) {
             return answer;
         }
         match self.accept(
@@ -121,20 +122,6 @@ impl World {
         known.ok_or_else(|| GraphError::new(131_009, "Param recipient is not a user id known to this business"))
     }
 
-    fn fail_before_accepting(&mut self, fault: &Fault) -> Option<Answer> {
-        match fault.kind {
-            FaultKind::DropBeforeAccept => Some(Answer::silent(Manner::Drop)),
-            FaultKind::NeverAnswerBeforeAccept => Some(Answer::silent(Manner::Never)),
-            FaultKind::HtmlError => Some(Answer::html(502)),
-            FaultKind::Unavailable503 => Some(self.refuse(&GraphError::new(2, "Service temporarily unavailable"))),
-            FaultKind::GraphError => {
-                let code = fault.code.unwrap_or(131_000);
-                Some(self.refuse(&GraphError::new(code, "Injected by the simulator")))
-            }
-            _ => None,
-        }
-    }
-
     /// Accepts a message: from here on it is in the list, whatever the client learns.
     #[allow(
         clippy::too_many_arguments,
@@ -157,9 +144,14 @@ impl World {
         self.check_rates(now_ms, number, phone)?;
         let in_window = self.relation(number, phone).window_is_open(now_ms);
         let is_marketing = judged.category.starts_with("marketing");
+        let link_fails = send.names_a_link() && {
+            let nth = self.person(phone).accepted;
+            self.faults.strike_link(self.seed, phone, nth)
+        };
         let fails_with = self
             .failure(now_ms, number, phone, &judged, in_window)
-            .or(file_fails_with);
+            .or(file_fails_with)
+            .or(link_fails.then_some(131_053));
         if judged.template.is_some() && !in_window && fails_with.is_none() {
             self.check_messaging_limit(now_ms, number, phone)?;
         }
@@ -183,6 +175,8 @@ impl World {
             .strike_callback(self.seed, FaultKind::ShuffleCallbacks, phone, nth)
             .is_some();
         let index = self.messages.len() as u32;
+        let held_for = judged.template_key.filter(|_| fails_with.is_none());
+        let held_for = held_for.filter(|key| self.is_held(now_ms, *key));
         self.messages.push(Message {
             sent: record,
             number,
@@ -191,7 +185,10 @@ impl World {
             input: send.to.clone().or_else(|| send.recipient.clone()).unwrap_or_default(),
             kind: send.content.kind(),
             template: judged.template,
+            template_key: judged.template_key,
             is_marketing,
+            is_voice: matches!(&send.content, Content::Media(file) if file.voice),
+            is_held: held_for.is_some(),
             accepted_at_ms: now_ms,
             expires_at_ms: now_ms.saturating_add(judged.ttl_ms),
             answer_fault,
@@ -199,6 +196,10 @@ impl World {
             statuses: Vec::with_capacity(3),
             body: self.kept_body(body),
         });
+        if let Some(key) = held_for {
+            self.hold(key, index);
+            return Ok(index);
+        }
         let leaves_at_ms = now_ms
             + self
                 .latency
@@ -263,7 +264,7 @@ impl World {
         let account = self.account_of(number);
         match content {
             Content::Template(message) => {
-                let template = self
+                let (key, template) = self
                     .find_template(account, &message.name, &message.language.code)
                     .ok_or_else(|| no_such_template(&message.name, &message.language.code))?;
                 template.check(message)?;
@@ -296,6 +297,7 @@ impl World {
                 Ok(Judged {
                     category,
                     template: Some(named),
+                    template_key: Some(key),
                     ttl_ms,
                 })
             }
@@ -310,6 +312,7 @@ impl World {
             _ => Ok(Judged {
                 category: "service",
                 template: None,
+                template_key: None,
                 ttl_ms: DEFAULT_TTL_MS,
             }),
         }
@@ -333,6 +336,12 @@ impl World {
             ));
         }
         let sender = &mut self.numbers[number as usize];
+        if now_ms < sender.busy_until_ms {
+            return Err(GraphError::new(
+                131_057,
+                "The throughput of this number is being raised.",
+            ));
+        }
         let per_second = sender.messages_per_second;
         if self.rules.number_rate && !limits::take_from_number(&mut sender.rate_used_until_us, per_second, now_ms) {
             return Err(GraphError::new(
@@ -350,7 +359,11 @@ impl World {
         let sender = &self.numbers[number as usize];
         let limit = limits::tier_limit(&sender.tier);
         let portfolio = self.accounts[sender.account as usize].portfolio.clone();
-        if self.reached.entry(portfolio).or_default().reach(phone, limit, now_ms) {
+        let reached = self.reached.entry(portfolio).or_default();
+        if reached.reach(phone, limit, now_ms) {
+            if self.rules.tier_upgrades && reached.people() >= limit / 2 {
+                self.consider_raising_tier(now_ms, number);
+            }
             return Ok(());
         }
         Err(GraphError::new(
@@ -409,27 +422,17 @@ impl World {
             }],
             messages: [AcceptedId {
                 id: &message.sent.wamid,
-                message_status: message.template.is_some().then_some("accepted"),
+                message_status: message.template.is_some().then_some(if message.is_held {
+                    "held_for_quality_assessment"
+                } else {
+                    "accepted"
+                }),
             }],
         });
         let answer = Answer::json(200, body);
-        let Some(fault) = fault else { return answer };
-        match fault.kind {
-            FaultKind::DropAfterAccept => Answer::silent(Manner::Drop),
-            FaultKind::NeverAnswer => Answer::silent(Manner::Never),
-            FaultKind::SlowAnswer => Answer {
-                manner: Manner::Slow(fault.delay_ms.unwrap_or(SLOW_ANSWER_MS)),
-                ..answer
-            },
-            FaultKind::HtmlAfterAccept => Answer::html(502),
-            FaultKind::Error500AfterAccept => {
-                let error = GraphError::new(131_000, "Something went wrong");
-                Answer::json(
-                    500,
-                    error.to_body(draw::bits(self.seed, Draw::Trace, 1, u64::from(index))),
-                )
-            }
-            _ => answer,
+        match fault {
+            Some(fault) => self.answer_after(fault, answer),
+            None => answer,
         }
     }
 }

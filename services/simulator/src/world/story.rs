@@ -32,13 +32,18 @@ impl World {
                 }
                 Happening::Delivered(message) => self.arrives(message, at_ms, out),
                 Happening::Read(message) => {
-                    self.reach(message, Status::Read, at_ms, None, out);
+                    self.is_read(message, at_ms, out);
+                }
+                Happening::Played(message) => {
+                    self.reach(message, Status::Played, at_ms, None, out);
                     self.story_ends(message, out);
-                    self.consider_reaction(message, at_ms);
                 }
                 Happening::Reacts(message, reaction) => self.reacts(message, reaction, at_ms, out),
                 Happening::CallbackLeaves(callback) => out.push(*callback),
                 Happening::TemplateReviewed(key) => self.review_template(key, at_ms, out),
+                Happening::TemplateAssessed(key) => self.assess_template(key, at_ms, out),
+                Happening::TemplateResumes(key, pause) => self.resume_template(key, pause, at_ms, out),
+                Happening::TierRaised(number) => self.raise_tier(at_ms, number, out),
             }
         }
     }
@@ -67,7 +72,7 @@ impl World {
         }
         let skips_delivered = at_once && truth.read_chance > 0.0;
         if skips_delivered {
-            self.note_delivery(index, arrives_at_ms);
+            self.note_delivery(index, arrives_at_ms, out);
         }
         let next = if skips_delivered {
             Happening::Read(index)
@@ -84,7 +89,14 @@ impl World {
             return self.story_ends(index, out);
         }
         self.reach(index, Status::Delivered, at_ms, None, out);
-        self.note_delivery(index, at_ms);
+        self.note_delivery(index, at_ms, out);
+        if self
+            .faults
+            .strike_callback(self.seed, FaultKind::FailedAfterDelivery, phone, nth)
+            .is_some()
+        {
+            self.fails_elsewhere(index, at_ms, out);
+        }
         let (seed, latency) = (self.seed, self.latency.read);
         let read_chance = self.person(phone).truth.read_chance;
         if draw::chance(seed, Draw::ReadsThis, phone, (nth << 1) | 1, read_chance) {
@@ -96,10 +108,63 @@ impl World {
         }
     }
 
-    fn note_delivery(&mut self, index: MessageIndex, at_ms: i64) {
+    /// Another device of the person could not take a message that has arrived: `failed` is reported, which is not the
+    /// truth about the message.
+    fn fails_elsewhere(&mut self, index: MessageIndex, at_ms: i64, out: &mut Vec<Callback>) {
+        let message = &self.messages[index as usize];
+        let (number, phone, nth) = (message.number, message.phone, message.nth);
+        let update = Update::Status(StatusUpdate {
+            message: message.sent.clone(),
+            status: Status::Failed,
+            at_ms,
+            priced: false,
+            error_code: Some(131_000),
+            shape: self.shape,
+        });
+        let callback = self.callback(number, update, None);
+        self.transport(callback, phone, (nth << 3) | 7, at_ms, out);
+    }
+
+    fn callback(&self, number: u32, update: Update, reports: Option<(MessageIndex, u8)>) -> Callback {
+        let account = self.account_of(number);
+        Callback {
+            account,
+            number: Some(number),
+            account_id: self.accounts[account as usize].id.clone(),
+            update,
+            reports,
+            bad_signature: false,
+        }
+    }
+
+    fn is_read(&mut self, index: MessageIndex, at_ms: i64, out: &mut Vec<Callback>) {
+        self.reach(index, Status::Read, at_ms, None, out);
+        let message = &self.messages[index as usize];
+        let (phone, nth, key) = (message.phone, message.nth, message.template_key);
+        if let Some(key) = key.filter(|_| self.watches_templates()) {
+            self.template_mut(key).standing.feedback.was_read(at_ms);
+        }
+        if self.messages[index as usize].is_voice {
+            let takes_ms = self
+                .latency
+                .read
+                .at(draw::unit(self.seed, Draw::ReadLatency, phone, !nth));
+            self.agenda.plan(at_ms + takes_ms, Happening::Played(index));
+        } else {
+            self.story_ends(index, out);
+        }
+        self.consider_reaction(index, at_ms);
+    }
+
+    fn note_delivery(&mut self, index: MessageIndex, at_ms: i64, out: &mut Vec<Callback>) {
         let message = &self.messages[index as usize];
         let (number, phone, is_marketing) = (message.number, message.phone, message.is_marketing);
-        self.numbers[number as usize].has_delivered(at_ms);
+        let key = message.template_key.filter(|_| self.watches_templates());
+        self.numbers[number as usize].feedback.has_delivered(at_ms);
+        if let Some(key) = key {
+            self.relation(number, phone).last_template = Some(key);
+            self.template_delivered(at_ms, key, out);
+        }
         if is_marketing {
             self.relation(number, phone).marketing_delivered += 1;
         }
@@ -137,7 +202,7 @@ impl World {
         let message = &self.messages[index as usize];
         let (number, phone, nth) = (message.number, message.phone, message.nth);
         match reaction {
-            Reaction::Blocks => self.person_blocks(at_ms, number, phone),
+            Reaction::Blocks => self.person_blocks(at_ms, number, phone, out),
             Reaction::StopsOnPlatform => self.person_sets_preference(at_ms, number, phone, true, out),
             Reaction::WritesStop => {
                 self.person_writes(
@@ -172,7 +237,7 @@ impl World {
         let priced = match status {
             Status::Sent | Status::Delivered => true,
             Status::Read => !was_delivered,
-            Status::Failed => false,
+            Status::Played | Status::Failed => false,
         };
         let record = super::message::StatusRecord {
             status,
@@ -190,16 +255,9 @@ impl World {
             at_ms,
             priced,
             error_code,
+            shape: self.shape,
         };
-        let account = self.account_of(number);
-        let callback = Callback {
-            account,
-            number: Some(number),
-            account_id: self.accounts[account as usize].id.clone(),
-            update: Update::Status(update),
-            reports: Some((index, position)),
-            bad_signature: false,
-        };
+        let callback = self.callback(number, Update::Status(update), Some((index, position)));
         let copies = self.transport(callback, phone, (nth << 3) | u64::from(position), at_ms, out);
         self.messages[index as usize].statuses[usize::from(position)].callbacks = copies;
     }
@@ -297,18 +355,11 @@ impl World {
 
     /// An update about a person other than a status.
     pub(super) fn callback_about(&self, number: u32, field: &'static str, value: serde_json::Value) -> Callback {
-        let account = self.account_of(number);
-        Callback {
-            account,
-            number: Some(number),
-            account_id: self.accounts[account as usize].id.clone(),
-            update: Update::Other {
-                field,
-                time_s: None,
-                value: Arc::new(value),
-            },
-            reports: None,
-            bad_signature: false,
-        }
+        let update = Update::Other {
+            field,
+            time_s: None,
+            value: Arc::new(value),
+        };
+        self.callback(number, update, None)
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::draw::{self, Draw};
+use super::template_quality::Standing;
 use crate::config::TemplateDefinition;
 use crate::error::GraphError;
 use crate::request::{Component, HeaderParameter, Parameter, TemplateMessage};
@@ -32,7 +33,7 @@ enum ButtonShape {
 }
 
 /// A template of an account in one language.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Template {
     /// Template id.
     pub(crate) id: u64,
@@ -50,6 +51,8 @@ pub(crate) struct Template {
     pub(crate) quality: String,
     /// Since when that is its quality, Unix seconds. Clients rely on `quality_score` having a date.
     pub(crate) quality_at_s: i64,
+    /// What people make of it.
+    pub(super) standing: Standing,
     /// Why it was rejected, or `NONE`.
     pub(crate) rejected_reason: String,
     /// Components in Meta's JSON form.
@@ -84,6 +87,7 @@ impl Template {
             status: definition.status,
             quality: "UNKNOWN".to_owned(),
             quality_at_s: FIRST_QUALITY_AT_S,
+            standing: Standing::default(),
             rejected_reason: rejected_reason.to_owned(),
             components: definition.components,
             named: definition.parameter_format == "NAMED",
@@ -286,6 +290,17 @@ impl Template {
             ));
         }
         Ok(())
+    }
+
+    /// What `message_template_quality_update` tells.
+    pub(super) fn quality_change(&self, previous: &str) -> Value {
+        json!({
+            "previous_quality_score": previous,
+            "new_quality_score": self.quality,
+            "message_template_id": self.id,
+            "message_template_name": self.name,
+            "message_template_language": self.language,
+        })
     }
 
     /// The template as `GET /{waba}/message_templates` shows it.

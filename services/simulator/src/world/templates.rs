@@ -14,8 +14,22 @@ use crate::request::{invalid, missing};
 const NAME_CHARS_MAX: usize = 512;
 /// Templates one account may have, once verified.
 pub(crate) const TEMPLATES_MAX: usize = 6_000;
-/// Agenda entries name a template by account and position in one number.
-const POSITION_BITS: u32 = 16;
+/// Templates deleted by one call.
+const DELETED_AT_ONCE_MAX: usize = 100;
+
+/// Which template: the account's index, and its position there. Templates keep their positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TemplateKey {
+    pub(super) account: u32,
+    pub(super) position: u32,
+}
+
+/// Why a template's status has changed, as callbacks tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Why {
+    pub(super) title: &'static str,
+    pub(super) description: &'static str,
+}
 
 impl World {
     pub(super) fn put_template(&mut self, account: u32, template: Template) -> usize {
@@ -37,13 +51,18 @@ impl World {
     }
 
     /// A template by name and language.
-    pub(super) fn find_template(&self, account: u32, name: &str, language: &str) -> Option<&Template> {
+    pub(super) fn find_template(&self, account: u32, name: &str, language: &str) -> Option<(TemplateKey, &Template)> {
         let templates = &self.templates[account as usize];
         let positions = self.template_names[account as usize].get(name)?;
-        positions
-            .iter()
-            .map(|at| &templates[*at])
-            .find(|template| template.language == language && template.status != "DELETED")
+        let mut living = positions.iter().map(|at| (*at, &templates[*at]));
+        let (at, template) =
+            living.find(|(_, template)| template.language == language && template.status != "DELETED")?;
+        let position = at as u32;
+        Some((TemplateKey { account, position }, template))
+    }
+
+    pub(super) fn template_mut(&mut self, key: TemplateKey) -> &mut Template {
+        &mut self.templates[key.account as usize][key.position as usize]
     }
 
     /// Templates of an account that are not deleted.
@@ -94,6 +113,9 @@ impl World {
         let account_id = self.accounts[account as usize].id.clone();
         let mut template = Template::new(self.seed, &account_id, definition);
         template.quality_at_s = now_ms.div_euclid(1_000);
+        if template.status == "PENDING" {
+            template.standing.begin_again();
+        }
         let answer = json!({"id": template.id.to_string(), "status": template.status, "category": template.category});
         let (id, is_pending) = (template.id, template.status == "PENDING");
         let position = self.put_template(account, template);
@@ -109,14 +131,16 @@ impl World {
                 .latency
                 .template_review
                 .at(draw::unit(self.seed, Draw::ReviewLatency, id, 0));
-        let key = (account << POSITION_BITS) | position as u32;
+        let key = TemplateKey {
+            account,
+            position: position as u32,
+        };
         self.agenda.plan(due_ms, Happening::TemplateReviewed(key));
     }
 
     /// Ends the review of a template: names that say `reject` are rejected, all others approved.
-    pub(super) fn review_template(&mut self, key: u32, at_ms: i64, out: &mut Vec<Callback>) {
-        let (account, position) = (key >> POSITION_BITS, (key & ((1 << POSITION_BITS) - 1)) as usize);
-        let template = &self.templates[account as usize][position];
+    pub(super) fn review_template(&mut self, key: TemplateKey, at_ms: i64, out: &mut Vec<Callback>) {
+        let template = self.template_mut(key);
         if template.status != "PENDING" {
             return;
         }
@@ -125,9 +149,7 @@ impl World {
         } else {
             "APPROVED"
         };
-        let (name, language) = (template.name.clone(), template.language.clone());
-        // Found by position a moment ago, so it is there.
-        let _ = self.set_template_status(at_ms, account, &name, Some(&language), verdict, out);
+        self.put_template_status(at_ms, key, verdict, None, out);
     }
 
     /// Sets the status of a template in one language or all, and reports it.
@@ -140,34 +162,58 @@ impl World {
         status: &str,
         out: &mut Vec<Callback>,
     ) -> Result<(), GraphError> {
-        let mut callbacks = Vec::new();
-        for position in self.positions(account, name, language)? {
-            let template = &mut self.templates[account as usize][position];
-            let was_paused = template.status == "PAUSED";
-            status.clone_into(&mut template.status);
-            let reason = if status == "REJECTED" { "INVALID_FORMAT" } else { "NONE" };
-            reason.clone_into(&mut template.rejected_reason);
-            let mut value = json!({
-                "event": status,
-                "message_template_id": template.id,
-                "message_template_name": template.name,
-                "message_template_language": template.language,
-                "message_template_category": template.category,
-                "reason": reason,
-            });
+        for key in self.keys(account, name, language)? {
             let why = match status {
-                "PAUSED" => Some(("FIRST_PAUSE", "Paused for 3 hours because of low quality.")),
-                "DISABLED" => Some(("DISABLED", "Disabled because of low quality.")),
-                "APPROVED" if was_paused => Some(("UNPAUSE", "May be sent again.")),
+                "APPROVED" if self.template_mut(key).status == "PAUSED" => {
+                    self.unpause(now_ms, key, out);
+                    continue;
+                }
+                "PAUSED" => Some(Why {
+                    title: "FIRST_PAUSE",
+                    description: "Paused because of low quality.",
+                }),
+                "DISABLED" => Some(Why {
+                    title: "DISABLED",
+                    description: "Disabled because of low quality.",
+                }),
                 _ => None,
             };
-            if let Some((title, description)) = why {
-                value["other_info"] = json!({"title": title, "description": description});
-            }
-            callbacks.push(value);
+            self.put_template_status(now_ms, key, status, why, out);
         }
-        for value in callbacks {
-            out.push(self.report_management(account, None, "message_template_status_update", now_ms, value));
+        Ok(())
+    }
+
+    /// Sets the status of one template, and reports it.
+    pub(super) fn put_template_status(
+        &mut self,
+        now_ms: i64,
+        key: TemplateKey,
+        status: &str,
+        why: Option<Why>,
+        out: &mut Vec<Callback>,
+    ) {
+        let template = self.template_mut(key);
+        status.clone_into(&mut template.status);
+        let reason = if status == "REJECTED" { "INVALID_FORMAT" } else { "NONE" };
+        reason.clone_into(&mut template.rejected_reason);
+        let mut value = json!({
+            "event": status,
+            "message_template_id": template.id,
+            "message_template_name": template.name,
+            "message_template_language": template.language,
+            "message_template_category": template.category,
+            "reason": reason,
+        });
+        if let Some(Why { title, description }) = why {
+            value["other_info"] = json!({"title": title, "description": description});
+        }
+        out.push(self.report_management(key.account, None, "message_template_status_update", now_ms, value));
+    }
+
+    /// Begins pacing a template, as if it were new.
+    pub(crate) fn pace_template(&mut self, account: u32, name: &str) -> Result<(), GraphError> {
+        for key in self.keys(account, name, None)? {
+            self.template_mut(key).standing.begin_again();
         }
         Ok(())
     }
@@ -220,21 +266,8 @@ impl World {
         score: &str,
         out: &mut Vec<Callback>,
     ) -> Result<(), GraphError> {
-        let mut values = Vec::new();
-        for position in self.positions(account, name, None)? {
-            let template = &mut self.templates[account as usize][position];
-            let previous = std::mem::replace(&mut template.quality, score.to_owned());
-            template.quality_at_s = now_ms.div_euclid(1_000);
-            values.push(json!({
-                "previous_quality_score": previous,
-                "new_quality_score": score,
-                "message_template_id": template.id,
-                "message_template_name": template.name,
-                "message_template_language": template.language,
-            }));
-        }
-        for value in values {
-            out.push(self.report_management(account, None, "message_template_quality_update", now_ms, value));
+        for key in self.keys(account, name, None)? {
+            self.put_template_quality(now_ms, key, score, out);
         }
         Ok(())
     }
@@ -256,9 +289,62 @@ impl World {
         }
         if let Some(components) = edit["components"].as_array() {
             template.set_components(components.clone());
+            template.standing.begin_again();
             "PENDING".clone_into(&mut template.status);
             let id = template.id;
             self.plan_review(now_ms, account, position, id);
+        }
+        Ok(())
+    }
+
+    /// Creates or edits the authentication template of a name in several languages.
+    pub(crate) fn upsert_templates(
+        &mut self,
+        now_ms: i64,
+        account: u32,
+        definition: &Value,
+    ) -> Result<Value, GraphError> {
+        let languages = definition["languages"].as_array().ok_or_else(|| missing("languages"))?;
+        if definition["category"] != "AUTHENTICATION" {
+            return Err(invalid(
+                "only authentication templates are made in several languages at once",
+            ));
+        }
+        let name = definition["name"].as_str().unwrap_or_default();
+        let mut data = Vec::new();
+        for language in languages {
+            let mut one = definition.clone();
+            one["language"] = language.clone();
+            let known = language
+                .as_str()
+                .and_then(|language| self.find_template(account, name, language))
+                .map(|(_, template)| template.id.to_string());
+            let id = if let Some(id) = known {
+                self.edit_template(now_ms, &id, &json!({"components": definition["components"]}))?;
+                id
+            } else {
+                let created = self.create_template(now_ms, account, &one, None)?;
+                created["id"].as_str().unwrap_or_default().to_owned()
+            };
+            data.push(json!({"id": id, "status": "PENDING", "language": language}));
+        }
+        Ok(json!({"data": data}))
+    }
+
+    /// Deletes templates by their ids; nothing is deleted if one of them is not there.
+    pub(crate) fn delete_templates(&mut self, account: u32, ids: &[String]) -> Result<(), GraphError> {
+        if ids.len() > DELETED_AT_ONCE_MAX {
+            return Err(invalid("at most 100 templates are deleted at once"));
+        }
+        let mut found = Vec::new();
+        for id in ids {
+            match self.template_position(id) {
+                Some((of, position)) if of == account => found.push(position),
+                _ => return Err(GraphError::no_such_object(id)),
+            }
+        }
+        for position in found {
+            "DELETED".clone_into(&mut self.templates[account as usize][position].status);
         }
         Ok(())
     }
@@ -272,6 +358,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn keys(&self, account: u32, name: &str, language: Option<&str>) -> Result<Vec<TemplateKey>, GraphError> {
+        let positions = self.positions(account, name, language)?.into_iter();
+        Ok(positions
+            .map(|at| TemplateKey {
+                account,
+                position: at as u32,
+            })
+            .collect())
     }
 
     fn positions(&self, account: u32, name: &str, language: Option<&str>) -> Result<Vec<usize>, GraphError> {

@@ -7,6 +7,8 @@ use crate::callbacks::render;
 use crate::config::{Fault, FaultKind};
 use crate::request;
 
+mod quality;
+
 const START_MS: i64 = 1_800_000_000_000;
 const MONTH_MS: i64 = 31 * 24 * 3_600 * 1_000;
 const ANA: &str = "+12025550142";
@@ -124,7 +126,7 @@ fn the_same_seed_and_requests_give_the_same_bytes() {
             bytes.extend(post(&mut world, START_MS + at, &body).body);
         }
         for callback in until(&mut world, START_MS + MONTH_MS) {
-            bytes.extend(render(std::slice::from_ref(&callback)));
+            bytes.extend(render(std::slice::from_ref(&callback), true));
         }
         bytes
     };
@@ -550,7 +552,7 @@ fn a_tapped_button_carries_its_payload() {
             {"type": "button", "sub_type": "url", "index": "1", "parameters": [{"type": "text", "text": "x"}]}]}});
     let sent = wamid(&post(&mut world, START_MS, &body));
     let mut out = Vec::new();
-    world.person_taps(START_MS, &sent, 0, &mut out).unwrap();
+    world.person_taps(START_MS, &sent, &Choice::At(0), &mut out).unwrap();
     let Update::Other { value, .. } = &out[0].update else {
         panic!()
     };
@@ -559,5 +561,5 @@ fn a_tapped_button_carries_its_payload() {
         json!({"payload": "OUT", "text": "Stop updates"})
     );
     assert_eq!(value["messages"][0]["context"]["id"], sent);
-    assert!(world.person_taps(START_MS, &sent, 1, &mut out).is_err());
+    assert!(world.person_taps(START_MS, &sent, &Choice::At(1), &mut out).is_err());
 }

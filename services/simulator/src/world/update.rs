@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::agenda::MessageIndex;
 use super::identity::NumberIdentity;
+use crate::config::CallbackShape;
 
 /// Delivery status of a message, as callbacks name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -18,6 +19,8 @@ pub enum Status {
     Delivered,
     /// Was displayed.
     Read,
+    /// A voice note was played.
+    Played,
     /// Will not arrive.
     Failed,
 }
@@ -29,6 +32,7 @@ impl Status {
             Self::Sent => "sent",
             Self::Delivered => "delivered",
             Self::Read => "read",
+            Self::Played => "played",
             Self::Failed => "failed",
         }
     }
@@ -54,6 +58,7 @@ pub(crate) struct StatusUpdate {
     pub(crate) at_ms: i64,
     pub(crate) priced: bool,
     pub(crate) error_code: Option<u32>,
+    pub(crate) shape: CallbackShape,
 }
 
 /// What is reported.

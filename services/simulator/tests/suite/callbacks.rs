@@ -167,3 +167,53 @@ async fn what_people_write_arrives_signed() {
     assert_eq!(message["from"], "12025550142");
     assert_eq!(message["text"]["body"], "¿Está listo? 👍");
 }
+
+#[tokio::test]
+async fn a_callback_one_app_refuses_reaches_the_others_again_if_asked() {
+    let other = super::support::Receiver::start().await;
+    let stage = Stage::start_with(|config| {
+        config.callbacks.retry_to_all_apps = true;
+        config.apps.push(assent_simulator::App {
+            id: "2".to_owned(),
+            callback_url: Some(other.url.clone()),
+            ..assent_simulator::App::default()
+        });
+        config.accounts[0].apps = config.apps.iter().map(|app| app.id.clone()).collect();
+    })
+    .await;
+    stage.send(&order_update(ANA)).await;
+    stage.settle().await;
+    assert_eq!((stage.receiver.statuses().len(), other.statuses().len()), (3, 3));
+    other.answer(500);
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    let control = stage.handle.control();
+    let started = tokio::time::Instant::now();
+    while control.report().callbacks.refused == 0 {
+        assert!(started.elapsed().as_secs() < 20);
+        tokio::task::yield_now().await;
+    }
+    other.answer(200);
+    stage.settle().await;
+    // The first app took it at once, and got it once more because of the other.
+    assert_eq!(stage.receiver.received().len(), 3 + 2);
+}
+
+#[tokio::test]
+async fn no_post_exceeds_three_megabytes() {
+    let stage = Stage::start_with(|config| {
+        config.callbacks.updates_per_post_max = 1_000;
+        config.callbacks.in_flight_max = 1;
+    })
+    .await;
+    // Each takes six bytes a letter, so all of them, which gather before the first is sent, would be 3.7 MB.
+    let long = "é".repeat(4_096);
+    for at in 0..150 {
+        let from = format!("+1202555{at:04}");
+        stage.handle.control().write_text(&from, None, &long).unwrap();
+    }
+    stage.settle().await;
+    let sizes: Vec<usize> = stage.receiver.received().iter().map(|post| post.body.len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 3 * 1_024 * 1_024), "{sizes:?}");
+    assert!(sizes.iter().sum::<usize>() > 3_600_000);
+    assert_eq!(stage.handle.control().report().callbacks.acknowledged, 150);
+}

@@ -218,3 +218,34 @@ async fn mistakes_of_a_test_author_are_told() {
     };
     assert!(control.accepted(&filter).is_err());
 }
+
+#[tokio::test]
+async fn everybody_met_is_listed_with_the_hidden_truth() {
+    let stage = Stage::start_with(|config| config.mix = assent_simulator::Mix::lively()).await;
+    for at in 0..5 {
+        stage.send(&order_update(&format!("+1202555{at:04}"))).await;
+    }
+    let (_, first) = stage.get("_sim/users?limit=3").await;
+    assert_eq!(first["data"].as_array().unwrap().len(), 3);
+    let next = first["next"].as_str().unwrap();
+    let (_, rest) = stage.get(&format!("_sim/users?after={next}")).await;
+    let phones: Vec<&str> = first["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .chain(rest["data"].as_array().unwrap())
+        .map(|user| user["phone"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        phones,
+        [
+            "12025550000",
+            "12025550001",
+            "12025550002",
+            "12025550003",
+            "12025550004"
+        ]
+    );
+    assert!(first["data"][0]["truth"]["on_whatsapp"].is_boolean());
+    assert_eq!(first["data"][0]["accepted"], 1);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assent_simulator::{DEFAULT_NUMBER_ID, DEFAULT_TOKEN, Fault, FaultKind, WaitFor};
+use assent_simulator::{DEFAULT_NUMBER_ID, DEFAULT_TOKEN, Fault, FaultEndpoint, FaultKind, WaitFor};
 use serde_json::json;
 
 use super::support::{ANA, Stage, order_update};
@@ -154,4 +154,126 @@ async fn shuffled_callbacks_all_arrive() {
     stage.settle().await;
     assert_eq!(stage.receiver.statuses().len(), 60);
     assert!(stage.accepted().iter().all(|message| message.statuses.len() == 3));
+}
+
+/// Sends a message over a bare socket and gives how reading the answer ended.
+async fn end_of_answer(stage: &Stage) -> std::io::Result<usize> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(stage.handle.address()).await.unwrap();
+    let body = order_update(ANA).to_string();
+    let head = format!(
+        "POST /{DEFAULT_NUMBER_ID}/messages HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer {DEFAULT_TOKEN}\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    socket.read(&mut [0; 64]).await
+}
+
+#[tokio::test]
+async fn a_connection_is_reset_or_just_ended() {
+    let stage = Stage::start().await;
+    let control = stage.handle.control();
+    for (kind, accepted) in [(FaultKind::ResetAfterAccept, 1), (FaultKind::ResetBeforeAccept, 1)] {
+        control.set_fault(Fault::next(kind, 1)).unwrap();
+        let end = end_of_answer(&stage).await;
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{kind:?}");
+        assert_eq!(stage.accepted().len(), accepted);
+    }
+    control.set_fault(Fault::next(FaultKind::DropAfterAccept, 1)).unwrap();
+    assert_eq!(end_of_answer(&stage).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn uploads_downloads_and_other_calls_fail_on_demand_and_sending_does_not() {
+    let stage = Stage::start().await;
+    let control = stage.handle.control();
+    let on = |kind, on| Fault {
+        on,
+        ..Fault::next(kind, 1)
+    };
+    control
+        .set_fault(on(FaultKind::Unavailable503, FaultEndpoint::Upload))
+        .unwrap();
+    control
+        .set_fault(on(FaultKind::HtmlError, FaultEndpoint::Download))
+        .unwrap();
+    control
+        .set_fault(on(FaultKind::Error500AfterAccept, FaultEndpoint::Management))
+        .unwrap();
+    assert_eq!(stage.send(&order_update(ANA)).await.0, 200);
+    assert_eq!(
+        stage.post(&format!("{DEFAULT_NUMBER_ID}/media"), &json!({})).await.0,
+        503
+    );
+    assert_eq!(
+        stage.post(&format!("{DEFAULT_NUMBER_ID}/media"), &json!({})).await.0,
+        400
+    );
+    let id = control.add_media(None, "text/plain", b"hello".to_vec()).unwrap();
+    assert_eq!(stage.get(&id).await.0, 500);
+    let url = stage.get(&id).await.1["url"].as_str().unwrap().to_owned();
+    let fetch = async || {
+        stage
+            .client
+            .get(&url)
+            .bearer_auth(DEFAULT_TOKEN)
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    assert_eq!(fetch().await, 502);
+    assert_eq!(fetch().await, 200);
+    // Done, although the answer said otherwise.
+    control
+        .set_fault(on(FaultKind::Error500AfterAccept, FaultEndpoint::Management))
+        .unwrap();
+    let delete = stage.client.delete(stage.url(&id)).bearer_auth(DEFAULT_TOKEN);
+    assert_eq!(delete.send().await.unwrap().status(), 500);
+    assert_eq!(stage.get(&id).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_link_that_cannot_be_fetched_fails_the_message_later() {
+    let stage = Stage::start_with(|config| config.rules.window = false).await;
+    stage
+        .handle
+        .control()
+        .set_fault(Fault::next(FaultKind::LinkUnreachable, 1))
+        .unwrap();
+    let image = json!({"messaging_product": "whatsapp", "to": ANA, "type": "image",
+                       "image": {"link": "https://cdn.example/1.jpg"}});
+    for _ in 0..2 {
+        assert_eq!(stage.send(&image).await.0, 200);
+    }
+    stage.settle().await;
+    let ends: Vec<_> = stage
+        .accepted()
+        .iter()
+        .map(|message| message.statuses[0].error_code)
+        .collect();
+    assert_eq!(ends, [Some(131_053), None]);
+}
+
+#[tokio::test]
+async fn another_device_reports_failed_for_a_message_that_arrived() {
+    let stage = Stage::start().await;
+    stage
+        .handle
+        .control()
+        .set_fault(Fault::next(FaultKind::FailedAfterDelivery, 1))
+        .unwrap();
+    stage.send(&order_update(ANA)).await;
+    stage.settle().await;
+    let mut statuses = stage.receiver.statuses();
+    statuses.sort();
+    assert_eq!(statuses, ["delivered", "failed", "read", "sent"]);
+    let truth: Vec<_> = stage.accepted()[0]
+        .statuses
+        .iter()
+        .map(|status| status.status.as_str())
+        .collect();
+    assert_eq!(truth, ["sent", "delivered", "read"]);
 }

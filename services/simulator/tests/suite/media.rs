@@ -83,7 +83,10 @@ async fn an_upload_is_described_downloaded_and_deleted() {
     assert_eq!(node["file_size"], JPEG.len());
     assert_eq!(node["id"], id);
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, JPEG);
-    let expected: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = digest
+        .as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!(node["sha256"], expected);
     let url = node["url"].as_str().unwrap();
     assert!(url.starts_with(&stage.handle.url()), "{url}");
