@@ -426,6 +426,22 @@ fn ordinary_templates_are_not_objected_to() {
 }
 
 #[test]
+fn underscores_in_names_of_variables_are_no_marks() {
+    let example = |name: &str| json!({"param_name": name, "example": "Ana"});
+    let named = definition(
+        "UTILITY",
+        "NAMED",
+        json!([
+            {"type": "HEADER", "format": "TEXT", "text": "Order {{order_id}} is here",
+                "example": {"header_text_named_params": [example("order_id")]}},
+            {"type": "BODY", "text": "Hi {{_name}}, your frames can be collected today.",
+                "example": {"body_text_named_params": [example("_name")]}}
+        ]),
+    );
+    assert_eq!(named.lint(), []);
+}
+
+#[test]
 fn variables_have_words_around_them_numbers_in_a_row_and_examples() {
     let text = "components[0].text";
     let example = "components[0].example";

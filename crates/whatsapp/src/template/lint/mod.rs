@@ -4,6 +4,7 @@ mod buttons;
 mod texts;
 
 use super::definition::{Body, ButtonAction, Card, Definition, Footer, Header, HeaderFormat, Part, buttons_of};
+use super::variables;
 use crate::client::TemplateCategory;
 use crate::limits;
 use crate::message::check::Checker;
@@ -229,7 +230,7 @@ impl Level<'_> {
             HeaderFormat::Text => {
                 let text = header.text.as_deref().unwrap_or_default();
                 checker.length("text", text, 1, limits::TEMPLATE_HEADER_CHARS_MAX);
-                if text.contains(['\n', '*', '_', '~']) {
+                if variables::fill(text, |_| Some("x")).contains(['\n', '*', '_', '~']) {
                     advice.warn(
                         checker,
                         "text",

@@ -153,6 +153,8 @@ pub(super) fn advise(text: &str, variables: usize, checker: &Checker, advice: &m
             ),
         );
     }
+    // The names of variables have underscores.
+    let text = &variables::fill(text, |_| Some("x"));
     for mark in text::unbalanced_marks(text) {
         advice.warn(
             checker,
