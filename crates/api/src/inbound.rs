@@ -118,6 +118,7 @@ mod tests {
         message
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the field that it is compared with")]
     fn provider_id(id: &str) -> Option<v1::MessageReference> {
         let key = Some(Key::ProviderMessageId(id.to_owned()));
         Some(v1::MessageReference { key })

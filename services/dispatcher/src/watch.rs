@@ -43,14 +43,14 @@ pub(crate) async fn run(dispatcher: Arc<Dispatcher>, shard: ShardId) -> TaskResu
         let done = match batch {
             Some(Ok(batch)) => watch.take(&batch).await,
             Some(Err(error)) => Err(error),
-            None => match feed.position() {
-                Some(position) => watch.stand_at(position).await,
-                // Another process watches this shard.
-                None => {
+            None => {
+                let Some(position) = feed.position() else {
+                    // Another process watches this shard.
                     watch.forget();
                     continue;
-                }
-            },
+                };
+                watch.stand_at(position).await
+            }
         };
         let done = match done {
             Ok(()) => watch.act().await,

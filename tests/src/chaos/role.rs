@@ -119,7 +119,7 @@ impl Role {
         };
         match self {
             // A writer settles what is under way before it ends.
-            Self::Writer(job) => writer::run(job, terminated).await,
+            Self::Writer(job) => Box::pin(writer::run(job, terminated)).await,
             other => unless(terminated, other.play_until_killed()).await,
         }
     }

@@ -148,6 +148,7 @@ fn interactive(action: Action) -> v1::InteractiveContent {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field that it is put into")]
 fn header(kind: v1::interactive_header::Kind) -> Option<v1::InteractiveHeader> {
     Some(v1::InteractiveHeader { kind: Some(kind) })
 }

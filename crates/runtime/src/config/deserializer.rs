@@ -33,7 +33,7 @@ pub(super) enum Heal {
 }
 
 /// Texts that stand in for wrong ones, so that types parsed from text are likely to accept one of them.
-pub(super) const STAND_INS: [&str; 5] = ["x", "127.0.0.1:1", "127.0.0.1", "http://x", "1"];
+pub(super) const STAND_INS: [&str; 6] = ["x", "127.0.0.1:1", "127.0.0.1", "http://x", "1", "127.0.0.0/8"];
 
 /// What one pass over the tree needs and finds.
 pub(super) struct Pass<'a> {

@@ -25,14 +25,14 @@ fn orders() -> Vec<Vec<&'static str>> {
     orders
 }
 
-fn status(world: &World, message: MessageId, word: &str) -> Value {
+fn status(world: &World, message: MessageId, reported: &str) -> Value {
     let attempt = AttemptId::new(Uuid::from_u128(78));
     let correlation = world.platform.correlation("acme", message, attempt).to_string();
     let moments = [("sent", 1), ("delivered", 2), ("read", 3), ("failed", 4)];
-    let second = moments.iter().find(|(of, _)| *of == word).unwrap().1;
-    let mut status = json!({"id": "wamid.out", "status": word, "timestamp": (1_795_363_199 + second).to_string(),
+    let second = moments.iter().find(|(of, _)| *of == reported).unwrap().1;
+    let mut status = json!({"id": "wamid.out", "status": reported, "timestamp": (1_795_363_199 + second).to_string(),
         "recipient_id": "12025550142", "biz_opaque_callback_data": correlation});
-    if word == "failed" {
+    if reported == "failed" {
         status["errors"] = json!([{"code": 131_026, "title": "Message undeliverable"}]);
     }
     status
