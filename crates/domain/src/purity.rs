@@ -74,6 +74,22 @@ fn no_source_names_the_clock_randomness_io_or_async() {
     }
 }
 
+/// The catalogue of events is a list beside their declarations. A category that is missing there would stop every reader at
+/// its first event.
+#[test]
+fn the_catalogue_holds_every_table() {
+    let mut sources = Vec::new();
+    collect(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/events")),
+        &mut sources,
+    );
+    let declared = sources.iter().map(|(path, text)| {
+        let is_source = path.ends_with(".rs");
+        usize::from(is_source) * text.matches("\nsuper::event_catalogue! {").count()
+    });
+    assert_eq!(crate::events::CATALOGUE.len(), declared.sum::<usize>());
+}
+
 /// Reads every source file but this one, which has to name what it forbids.
 fn collect(folder: &Path, sources: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
