@@ -232,8 +232,12 @@ mod tests {
         let config = load("[media]\nallow_networks = ['10.1.0.0/24', 'fd00::/8']\n").unwrap();
         let named: Vec<String> = config.media.allow_networks.iter().map(ToString::to_string).collect();
         assert_eq!(named, ["10.1.0.0/24", "fd00::/8"]);
-        let problems = load("[media]\nallow_networks = ['10.1.0.0/33']\nbad_link_ms = 0\n").unwrap_err();
-        assert!(problems.contains("media.allow_networks[0]"), "{problems}");
-        assert!(problems.contains("media.bad_link_ms"), "{problems}");
+        for (text, key) in [
+            ("allow_networks = ['10.1.0.0/33']", "media.allow_networks[0]"),
+            ("bad_link_ms = 0", "media.bad_link_ms"),
+        ] {
+            let problems = load(&format!("[media]\n{text}\n")).unwrap_err();
+            assert!(problems.contains(key), "{problems}");
+        }
     }
 }
