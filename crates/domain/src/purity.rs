@@ -83,10 +83,9 @@ fn the_catalogue_holds_every_table() {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/events")),
         &mut sources,
     );
-    let declared = sources.iter().map(|(path, text)| {
-        let is_source = path.ends_with(".rs");
-        usize::from(is_source) * text.matches("\nsuper::event_catalogue! {").count()
-    });
+    let declared = sources
+        .iter()
+        .map(|(_, text)| text.matches("\nsuper::event_catalogue! {").count());
     assert_eq!(crate::events::CATALOGUE.len(), declared.sum::<usize>());
 }
 

@@ -428,10 +428,5 @@ fn last_version(events: &[RecordedEvent]) -> u32 {
 /// Whether every event of a category about a contact is known to this program.
 fn understood<E: DomainEvent>(facts: &Facts<'_>, contact: ContactId) -> bool {
     let mut events = facts.events(Subject::Contact(contact)).iter();
-    let known = |event: &RecordedEvent| {
-        E::TABLE
-            .iter()
-            .any(|(name, version)| event.kind.as_str() == *name && event.schema_version == *version)
-    };
-    events.all(|event| !log::is_of(event, E::CATEGORY) || known(event))
+    events.all(|event| !log::is_of(event, E::CATEGORY) || log::is_understood(event))
 }

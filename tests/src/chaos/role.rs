@@ -119,8 +119,8 @@ impl Role {
         };
         match self {
             // A writer settles what is under way before it ends.
-            Self::Writer(job) => Box::pin(writer::run(job, terminated)).await,
-            other => unless(terminated, other.play_until_killed()).await,
+            Self::Writer(job) => writer::run(job, terminated).await,
+            other => Box::pin(unless(terminated, other.play_until_killed())).await,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Content as a caller writes it.
+#![expect(clippy::unnecessary_wraps, reason = "protobuf's optional fields want them")]
 
 use assent_proto::v1::{
     self, content::Kind, interactive_content::Action, template_button::Value as ButtonValue,

@@ -56,7 +56,7 @@ async fn every_type_reaches_the_subscriber() {
     }
     let mut received: Vec<v1::InboundMessage> = Vec::new();
     while received.len() < wrote.len() + 1 {
-        let item = tokio::time::timeout(std::time::Duration::from_secs(60), events.message());
+        let item = tokio::time::timeout(std::time::Duration::from_mins(1), events.message());
         if let Some(Item::Event(event)) = item.await.unwrap().unwrap().unwrap().item
             && let Some(Payload::InboundMessage(message)) = event.payload
         {

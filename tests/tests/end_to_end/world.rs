@@ -38,7 +38,7 @@ const TENANT: &str = "acme";
 /// The person that messages go to.
 pub(crate) const ANA: &str = "+12025550142";
 /// How long anything may take before it counts as never: far off, so that a slow machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 type Authorized = InterceptedService<Channel, Bearer>;

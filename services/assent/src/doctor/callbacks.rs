@@ -211,7 +211,7 @@ impl Look {
             ("hub.challenge", challenge),
         ];
         let answer = self.http.get(url.clone()).query(&query).send().await;
-        read(answer.map_err(|error| in_words(error))?).await
+        read(answer.map_err(in_words)?).await
     }
 
     /// A batch signed with each app secret is taken, one that is signed with another is not.
@@ -260,7 +260,7 @@ impl Look {
             .header(SIGNATURE_HEADER, sign(secret, EMPTY_BATCH))
             .body(EMPTY_BATCH);
         let began = Instant::now();
-        let answer = request.send().await.map_err(|error| in_words(error))?;
+        let answer = request.send().await.map_err(in_words)?;
         Ok((answer.status(), began.elapsed()))
     }
 }
@@ -290,7 +290,7 @@ fn is_public(address: IpAddr) -> bool {
 
 async fn read(mut answer: reqwest::Response) -> Result<(StatusCode, Vec<u8>), String> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| in_words(error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(in_words)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err("the answer is longer than any of ours".to_owned());
         }

@@ -79,8 +79,8 @@ async fn at_meta(config: &Config, tenants: &Tenants) -> Vec<Finding> {
 }
 
 fn judge(check: &'static str, whose: &str, ahead: time::Duration) -> Finding {
-    let (size, side) = (ahead.abs(), if ahead.is_negative() { "behind" } else { "ahead of" });
-    let seen = format!("{whose} clock is {:.1} s {side} ours", size.as_seconds_f64());
+    let (size, direction) = (ahead.abs(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    let seen = format!("{whose} clock is {:.1} s {direction} ours", size.as_seconds_f64());
     if size >= TOO_MUCH {
         Finding::failed(check, seen, FIX)
     } else if size >= NOTABLE {
