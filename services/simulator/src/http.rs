@@ -9,6 +9,7 @@ mod media;
 mod number_edges;
 mod query;
 mod server;
+mod uploads;
 mod worlds;
 
 pub(crate) use server::{App, serve};

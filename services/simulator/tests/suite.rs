@@ -6,6 +6,7 @@ mod suite {
     mod answers;
     mod business;
     mod callbacks;
+    mod clients;
     mod control;
     mod faults;
     mod https;

@@ -221,16 +221,18 @@ fn unauthorised(app: &App, headers: &HeaderMap, query: Option<&str>) -> Answer {
     app.worlds.first().with(|world, _, _| world.refuse(&error))
 }
 
+/// The token of a request. One in the query goes before one in the header: clients that always send their own token there
+/// give the app's token so.
 fn token(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Some(header) = header {
-        let (scheme, token) = header.split_once(' ')?;
-        return (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth"))
-            .then(|| token.trim().to_owned());
-    }
-    query
+    let in_query = query
         .filter(|query| query.contains("access_token="))
-        .and_then(|query| super::query::parse(Some(query)).remove("access_token"))
+        .and_then(|query| super::query::parse(Some(query)).remove("access_token"));
+    if in_query.is_some() {
+        return in_query;
+    }
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok())?;
+    let (scheme, token) = header.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth")).then(|| token.trim().to_owned())
 }
 
 fn is_version(segment: &str) -> bool {

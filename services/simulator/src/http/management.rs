@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::graph::{GraphRequest, no_permission, refuse};
 use super::worlds::Access;
-use super::{business, media, number_edges, query};
+use super::{business, media, number_edges, query, uploads};
 use crate::ascii_json;
 use crate::config::is_callback_url;
 use crate::error::GraphError;
@@ -35,6 +35,8 @@ pub(super) async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Ans
         ["oauth", "access_token"] => business::app_token(access, &query),
         ["debug_token"] => Ok(business::debug_token(request, access, &query)),
         [id, "subscriptions"] => business::subscriptions(request, access, &query, id).await,
+        [id, "uploads"] => uploads::start(request, access, &query, id),
+        [id] if id.starts_with(uploads::PREFIX) => uploads::take(request, id),
         [id] => node_call(request, access, &query, id).await,
         [id, "block_users"] => return block_users(request, access, &query, id),
         [id, edge] => edge_call(request, access, &query, id, edge).await,

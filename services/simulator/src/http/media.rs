@@ -28,7 +28,9 @@ struct Form {
 /// `POST /{phone-number-id}/media`.
 pub(super) async fn upload(request: &GraphRequest<'_>, access: &Access, number: u32) -> Result<Value, GraphError> {
     let form = read_form(request).await?;
-    if form.messaging_product.as_deref() != Some("whatsapp") {
+    // The Graph API takes parameters from the query as well, and some clients put this one there.
+    let in_query = query::parse(request.query).remove("messaging_product");
+    if form.messaging_product.or(in_query).as_deref() != Some("whatsapp") {
         return Err(invalid(
             "The parameter messaging_product is required and must be whatsapp.",
         ));

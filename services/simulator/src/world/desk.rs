@@ -60,7 +60,14 @@ impl World {
 
     /// Sets welcome message, ice breakers and commands; members left out stay as they are.
     pub(crate) fn set_automation(&mut self, number: u32, given: &Map<String, Value>) -> Result<(), GraphError> {
-        for (name, value) in given {
+        // Some clients write a list as JSON inside a text.
+        let read = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default())
+        };
+        let given: Map<String, Value> = given.iter().map(|(name, value)| (name.clone(), read(value))).collect();
+        for (name, value) in &given {
             let fits = match name.as_str() {
                 "enable_welcome_message" => value.is_boolean(),
                 "prompts" => are_prompts(value),
@@ -78,7 +85,7 @@ impl World {
             }
         }
         for (name, value) in given {
-            self.desk(number).automation[name] = value.clone();
+            self.desk(number).automation[name] = value;
         }
         Ok(())
     }

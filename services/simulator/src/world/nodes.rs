@@ -53,6 +53,8 @@ impl World {
         if let Some(url) = &state.callback_override {
             callbacks["phone_number"] = json!(url);
         }
+        let mut automation = state.desk.automation().clone();
+        automation["id"] = json!(state.identity.id);
         // Only for North American numbers; others show neither.
         let in_north_america = state.identity.digits.starts_with('1');
         json!({
@@ -73,7 +75,7 @@ impl World {
             "name_status": "APPROVED",
             "new_name_status": "NONE",
             "code_verification_status": state.desk.code_verification_status(),
-            "conversational_automation": state.desk.automation(),
+            "conversational_automation": automation,
             "account_mode": "LIVE",
             "platform_type": "CLOUD_API",
             "throughput": {"level": level},

@@ -1,0 +1,234 @@
+//! What clients in the field rely on, found by driving the simulator with them (`tests/interop`).
+
+use assent_simulator::{
+    DEFAULT_ACCOUNT_ID, DEFAULT_APP_ID, DEFAULT_APP_SECRET, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN,
+};
+use serde_json::{Value, json};
+
+use super::support::{ANA, Stage};
+
+async fn delete(stage: &Stage, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let mut request = stage.client.delete(stage.url(path)).bearer_auth(DEFAULT_TOKEN);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_block_list_shows_a_user_where_each_client_looks() {
+    let stage = Stage::start().await;
+    let path = format!("{DEFAULT_NUMBER_ID}/block_users");
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    let body = json!({"messaging_product": "whatsapp", "block_users": [{"user": ANA}]});
+    let (_, blocked) = stage.post(&path, &body).await;
+    let ana = json!({"input": ANA, "wa_id": "12025550142"});
+    assert_eq!(blocked["block_users"]["added_users"], json!([ana]));
+    let (_, list) = stage.get(&path).await;
+    let entry = &list["data"][0];
+    assert_eq!(entry["block_users"], json!([ana]));
+    assert_eq!((&entry["input"], &entry["wa_id"]), (&ana["input"], &ana["wa_id"]));
+    let (_, unblocked) = delete(&stage, &path, Some(&body)).await;
+    assert_eq!(unblocked["block_users"]["removed_users"], json!([ana]));
+}
+
+#[tokio::test]
+async fn users_that_cannot_be_blocked_stand_beside_the_error_and_the_others_are_blocked() {
+    let stage = Stage::start().await;
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    let body = json!({"messaging_product": "whatsapp", "block_users": [{"user": ANA}, {"user": "+12025550199"}]});
+    let (status, outcome) = stage.post(&format!("{DEFAULT_NUMBER_ID}/block_users"), &body).await;
+    assert_eq!((status, &outcome["error"]["code"]), (400, &json!(139_100)));
+    assert_eq!(outcome["block_users"]["added_users"][0]["input"], ANA);
+    let failed = &outcome["block_users"]["failed_users"][0];
+    assert_eq!(
+        (&failed["input"], &failed["errors"][0]["code"]),
+        (&json!("+12025550199"), &json!(131_047))
+    );
+}
+
+#[tokio::test]
+async fn a_user_is_blocked_by_the_business_scoped_id() {
+    let stage = Stage::start().await;
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    stage.settle().await;
+    let written = stage.receiver.received()[0].json();
+    let user_id = written["entry"][0]["changes"][0]["value"]["contacts"][0]["user_id"].clone();
+    let body = json!({"messaging_product": "whatsapp", "block_users": [{"user_id": user_id}]});
+    let (status, blocked) = stage.post(&format!("{DEFAULT_NUMBER_ID}/block_users"), &body).await;
+    let added = json!([{"input": user_id, "user_id": user_id}]);
+    assert_eq!((status, &blocked["block_users"]["added_users"]), (200, &added));
+}
+
+#[tokio::test]
+async fn a_profile_is_kept_and_shown() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_NUMBER_ID}/whatsapp_business_profile");
+    let update =
+        json!({"messaging_product": "whatsapp", "about": "Open all day", "websites": ["https://shop.example/"]});
+    assert_eq!(stage.post(&path, &update).await, (200, json!({"success": true})));
+    let (_, profile) = stage.get(&format!("{path}?fields=about,websites,email")).await;
+    let shown = json!([{"about": "Open all day", "websites": ["https://shop.example/"]}]);
+    assert_eq!(profile["data"], shown);
+    let (status, refused) = stage.post(&path, &json!({"about": "No product named"})).await;
+    assert_eq!((status, &refused["error"]["code"]), (400, &json!(131_008)));
+}
+
+#[tokio::test]
+async fn short_links_take_their_text_from_the_query_or_the_body() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_NUMBER_ID}/message_qrdls");
+    let (_, first) = stage
+        .post(
+            &format!("{path}?prefilled_message=Hello&generate_qr_image=png"),
+            &json!({}),
+        )
+        .await;
+    assert_eq!(first["prefilled_message"], "Hello");
+    let code = first["code"].as_str().unwrap();
+    let change = json!({"code": code, "prefilled_message": "Good day"});
+    assert_eq!(stage.post(&path, &change).await.1["code"], code);
+    let (_, one) = stage.get(&format!("{path}/{code}")).await;
+    assert_eq!(one["data"][0]["prefilled_message"], "Good day");
+    assert!(one["data"][0].get("qr_image_url").is_none());
+    let (_, all) = stage
+        .get(&format!("{path}/?fields=code,qr_image_url.format(SVG)"))
+        .await;
+    assert!(all["data"][0]["qr_image_url"].as_str().unwrap().contains(".svg"));
+    assert_eq!(
+        delete(&stage, &format!("{path}/{code}"), None).await.1,
+        json!({"success": true})
+    );
+    assert_eq!(stage.get(&path).await.1["data"], json!([]));
+}
+
+#[tokio::test]
+async fn an_edited_template_is_named_and_listings_have_a_summary_and_a_quality_date() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_ACCOUNT_ID}/message_templates");
+    let (_, list) = stage
+        .get(&format!("{path}?name=order_update&summary=total_count"))
+        .await;
+    assert_eq!(list["summary"]["total_count"], 1);
+    assert!(list["data"][0]["quality_score"]["date"].is_i64());
+    let id = list["data"][0]["id"].as_str().unwrap();
+    let edit = json!({"components": [{"type": "BODY", "text": "It is on its way."}]});
+    let (_, edited) = stage.post(id, &edit).await;
+    let should = json!({"success": true, "id": id, "name": "order_update", "category": "UTILITY"});
+    assert_eq!(edited, should);
+}
+
+#[tokio::test]
+async fn templates_are_filtered_by_several_values_and_by_what_they_say() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_ACCOUNT_ID}/message_templates");
+    let count = async |query: &str| {
+        let (_, list) = stage.get(&format!("{path}?{query}")).await;
+        list["data"].as_array().unwrap().len()
+    };
+    assert_eq!(count("status=PAUSED,DISABLED").await, 2);
+    assert_eq!(count("status=%5B%22PAUSED%22,%22DISABLED%22%5D").await, 2);
+    assert_eq!(count("content=Spring").await, 1);
+    assert_eq!(count("name_or_content=ORDER").await, 2);
+    assert_eq!(count("quality_score=GREEN").await, 0);
+}
+
+#[tokio::test]
+async fn several_templates_are_deleted_by_their_ids() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_ACCOUNT_ID}/message_templates");
+    let id = async |name: &str| {
+        let (_, list) = stage.get(&format!("{path}?name={name}")).await;
+        list["data"][0]["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let (first, second) = (id("order_update").await, id("order_photo").await);
+    let (status, _) = delete(&stage, &format!("{path}?hsm_ids=[{first},%22{second}%22]"), None).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        (id("order_update").await, id("order_photo").await),
+        (String::new(), String::new())
+    );
+    assert_ne!(id("hello_world").await, "");
+    let (status, error) = delete(&stage, &format!("{path}?hsm_ids=[1]"), None).await;
+    assert_eq!((status, &error["error"]["code"]), (400, &json!(100)));
+}
+
+#[tokio::test]
+async fn a_changed_number_is_told_without_a_contact_and_opens_no_window() {
+    let stage = Stage::start().await;
+    let changed =
+        json!({"type": "system", "system": {"type": "user_changed_number", "body": "…", "wa_id": "12025550199"}});
+    stage.handle.control().write(ANA, None, changed).unwrap();
+    stage.settle().await;
+    let told = stage.receiver.received()[0].json();
+    let value = &told["entry"][0]["changes"][0]["value"];
+    assert_eq!(value["messages"][0]["from"], "12025550142");
+    assert!(value.get("contacts").is_none());
+    let text = json!({"messaging_product": "whatsapp", "to": ANA, "type": "text", "text": {"body": "hi"}});
+    assert_eq!(stage.send(&text).await.0, 200);
+    stage.settle().await;
+    assert_eq!(stage.accepted()[0].statuses[0].error_code, Some(131_047));
+}
+
+#[tokio::test]
+async fn an_upload_may_name_the_product_in_the_query() {
+    let stage = Stage::start().await;
+    let part = reqwest::multipart::Part::bytes(include_bytes!("../../assets/picture.jpg").to_vec());
+    let form = reqwest::multipart::Form::new().part("file", part.file_name("a.jpg").mime_str("image/jpeg").unwrap());
+    let url = stage.url(&format!("v23.0/{DEFAULT_NUMBER_ID}/media?messaging_product=whatsapp"));
+    let request = stage.client.post(url).bearer_auth(DEFAULT_TOKEN).multipart(form);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_goes_before_the_one_in_the_header() {
+    let stage = Stage::start().await;
+    let subscribe = async |token: &str| {
+        let url = stage.url(&format!("{DEFAULT_APP_ID}/subscriptions?access_token={token}"));
+        let given = json!({"object": "whatsapp_business_account", "callback_url": stage.receiver.url,
+                           "verify_token": DEFAULT_VERIFY_TOKEN, "fields": "messages"});
+        let request = stage.client.post(url).bearer_auth(DEFAULT_TOKEN).json(&given);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(
+        subscribe(&format!("{DEFAULT_APP_ID}%7C{DEFAULT_APP_SECRET}")).await,
+        200
+    );
+    assert_eq!(subscribe("nobody's").await, 401);
+}
+
+#[tokio::test]
+async fn a_sample_file_of_a_template_is_uploaded_for_a_handle() {
+    let stage = Stage::start().await;
+    let start = format!("v23.0/{DEFAULT_APP_ID}/uploads?file_name=a.jpg&file_length=3&file_type=image/jpeg");
+    let (_, session) = stage.post(&start, &json!({})).await;
+    let id = session["id"].as_str().unwrap();
+    let put = async |bytes: &'static str| {
+        let request = stage
+            .client
+            .post(stage.url(id))
+            .header("Authorization", format!("OAuth {DEFAULT_TOKEN}"));
+        let request = request.header("file_offset", "0").body(bytes);
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    assert!(put("abc").await["h"].as_str().unwrap().starts_with("4:"));
+    assert_eq!(put("abcd").await["error"]["code"], 100);
+    let gif = start.replace("jpeg", "gif");
+    assert_eq!(stage.post(&gif, &json!({})).await.0, 400);
+}
+
+#[tokio::test]
+async fn commands_may_be_given_as_text_and_are_shown_with_the_numbers_id() {
+    let stage = Stage::start().await;
+    let number = format!("v23.0/{DEFAULT_NUMBER_ID}");
+    let commands = json!([{"command_name": "hours", "command_description": "When we are open"}]);
+    let edge = format!("{number}/conversational_automation");
+    for given in [json!({"commands": commands}), json!({"commands": commands.to_string()})] {
+        assert_eq!(stage.post(&edge, &given).await.0, 200);
+        let (_, shown) = stage.get(&format!("{number}?fields=conversational_automation")).await;
+        assert_eq!(shown["conversational_automation"]["commands"], commands);
+        assert_eq!(shown["conversational_automation"]["id"], DEFAULT_NUMBER_ID);
+    }
+    assert_eq!(stage.post(&edge, &json!({"commands": "no list"})).await.0, 400);
+}
