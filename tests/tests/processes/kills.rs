@@ -126,7 +126,7 @@ fn config(seed: u64) -> SystemConfig {
         overrides: vec![
             // Shipped values wait ten minutes for a callback before they give up, and 15 s for an answer.
             ("ASSENT__DISPATCHER__SILENCE_MS", SILENCE.as_millis().to_string()),
-            ("ASSENT__DISPATCHER__META__TIMEOUT_MS", "2000".to_owned()),
+            ("ASSENT__DISPATCHER__META__TOTAL_TIMEOUT_MS", "2000".to_owned()),
             ("ASSENT__DISPATCHER__META__CONNECT_TIMEOUT_MS", "1000".to_owned()),
         ],
         ..SystemConfig::default()
