@@ -4,6 +4,7 @@
 
 mod suite {
     mod callbacks;
+    mod fuzz;
     mod inbound;
     mod permutations;
     mod reading;

@@ -236,7 +236,7 @@ impl Committer {
         let beliefs = Beliefs {
             known_head: self.known_head,
             cached: &|stream| self.heads.exact(stream),
-            assume_new: self.look_up_flushes == 0,
+            assumed_min: (self.look_up_flushes == 0).then_some(limits::FLUSH_ASSUMED_STREAMS_MIN),
         };
         let now = micros(OffsetDateTime::now_utc());
         let plan = planner.finish(Uuid::new_v4(), self.shard, now, &beliefs);

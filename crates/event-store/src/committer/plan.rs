@@ -91,6 +91,8 @@ pub(crate) struct Check {
     pub(crate) stream: usize,
     pub(crate) group: usize,
     pub(crate) version: u32,
+    /// Whether it comes from a write, so that the group's own events are in the stream if it passes.
+    pub(crate) is_write: bool,
 }
 
 /// `group` passes only if `key` is alive.
@@ -229,8 +231,8 @@ pub(crate) struct Beliefs<'a> {
     pub(crate) known_head: Option<u64>,
     /// A stream's version at that head.
     pub(crate) cached: &'a dyn Fn(&StreamId) -> Option<u32>,
-    /// Whether to leave the check of new streams to the unique index.
-    pub(crate) assume_new: bool,
+    /// From how many streams on that are expected to be new that is left to the unique index; absent: never.
+    pub(crate) assumed_min: Option<usize>,
 }
 
 /// What became of an append that was offered to a [`Planner`].
@@ -321,12 +323,12 @@ impl<R> Planner<R> {
         self.is_patient &= waiting.append.is_patient;
         for (stream, expected) in &waiting.append.guards {
             let stream = self.stream(stream);
-            self.expect(stream, *expected, group);
+            self.expect(stream, *expected, group, false);
         }
         let mut digests = std::mem::take(&mut waiting.digests).into_iter();
         for write in &mut waiting.append.writes {
             let stream = self.stream(&write.stream);
-            self.expect(stream, write.expected, group);
+            self.expect(stream, write.expected, group, true);
             let count = write.events.len() as u32;
             let planned = &mut self.planned[stream];
             let before = if planned.added == 0 {
@@ -375,7 +377,7 @@ impl<R> Planner<R> {
     }
 
     /// Records what `group` expects of the stream. `can_tell` has said that it can be recorded.
-    fn expect(&mut self, stream: usize, expected: Expected, group: usize) {
+    fn expect(&mut self, stream: usize, expected: Expected, group: usize, is_write: bool) {
         let Some(version) = expected.version() else { return };
         match self.planned[stream] {
             // Moved by this flush to just that version: pass or fail together.
@@ -383,28 +385,36 @@ impl<R> Planner<R> {
                 added: 1..,
                 after: Some((_, before)),
             } => self.groups.join(before, group),
-            Planned { .. } => self.checks.push(Check { stream, group, version }),
+            Planned { .. } => self.checks.push(Check {
+                stream,
+                group,
+                version,
+                is_write,
+            }),
         }
     }
 
-    /// Leaves the check of streams that are expected to be new to the unique index.
-    fn assume_new(&mut self) {
-        let expected_new = |streams: &[FlushStream], check: &&Check| {
-            check.version == 0 && streams[check.stream].belief == Belief::None
-        };
-        let count = self
-            .checks
+    /// Leaves the check of streams that are expected to be new to the unique index, where there are many. The index checks
+    /// what is inserted, so it must be that whoever relies on a stream's being new inserts into it as well: a guard does not,
+    /// and the events of others may be left out, because their group fails for a reason of its own.
+    fn assume_new(&mut self, min: usize) {
+        let mut assumable: Vec<bool> = self
+            .streams
             .iter()
-            .filter(|check| expected_new(&self.streams, check))
-            .count();
-        if count < limits::FLUSH_ASSUMED_STREAMS_MIN {
+            .zip(&self.planned)
+            .map(|(stream, planned)| stream.belief == Belief::None && planned.added > 0)
+            .collect();
+        let mut is_checked = vec![false; self.streams.len()];
+        for check in &self.checks {
+            is_checked[check.stream] = true;
+            assumable[check.stream] &= check.is_write && check.version == 0;
+        }
+        let new = || (0..is_checked.len()).filter(|&stream| is_checked[stream] && assumable[stream]);
+        if new().count() < min {
             return;
         }
-        for check in &self.checks {
-            // A guard writes nothing, so the index would not check it.
-            if expected_new(&self.streams, &check) && self.planned[check.stream].added > 0 {
-                self.streams[check.stream].belief = Belief::New;
-            }
+        for stream in new() {
+            self.streams[stream].belief = Belief::New;
         }
     }
 
@@ -413,8 +423,8 @@ impl<R> Planner<R> {
         for stream in &mut self.streams {
             stream.belief = (beliefs.cached)(&stream.id).map_or(Belief::None, Belief::AtKnownHead);
         }
-        if beliefs.assume_new {
-            self.assume_new();
+        if let Some(min) = beliefs.assumed_min {
+            self.assume_new(min);
         }
         let groups = &self.groups;
         self.checks

@@ -13,7 +13,7 @@ const SHARD: ShardId = ShardId(0);
 const BELIEFS: Beliefs<'static> = Beliefs {
     known_head: None,
     cached: &|_| None,
-    assume_new: true,
+    assumed_min: Some(1),
 };
 
 fn stream(number: u8) -> StreamId {
@@ -35,18 +35,18 @@ struct Model {
 }
 
 impl Model {
+    /// What is assumed to be new counts as new until an event of it collides with one that is there.
     fn run(&mut self, flush: &Flush) -> Findings {
-        let version = |stream: &FlushStream| self.versions.get(&stream.id).copied().unwrap_or(0);
-        let gone = flush
-            .keys
-            .iter()
-            .enumerate()
-            .filter(|(_, key)| self.dead.contains(&key.key))
-            .map(|(index, _)| index);
-        let findings = Findings {
-            base: self.head,
-            heads: flush.streams.iter().map(version).collect(),
-            gone: gone.collect(),
+        let assumed = self.find(flush, |stream| stream.belief == Belief::New);
+        let passing = flush.passing(&assumed);
+        let collides = |event: &FlushEvent| {
+            let stream = &flush.streams[event.stream];
+            passing[event.group] && stream.belief == Belief::New && self.versions.contains_key(&stream.id)
+        };
+        let findings = if flush.events.iter().any(collides) {
+            self.find(flush, |_| false)
+        } else {
+            assumed
         };
         let passing = flush.passing(&findings);
         for event in flush.events.iter().filter(|event| passing[event.group]) {
@@ -54,6 +54,24 @@ impl Model {
             *self.versions.entry(flush.streams[event.stream].id.clone()).or_default() += 1;
         }
         findings
+    }
+
+    fn find(&self, flush: &Flush, is_assumed: impl Fn(&FlushStream) -> bool) -> Findings {
+        let version = |stream: &FlushStream| {
+            let known = self.versions.get(&stream.id).copied();
+            known.filter(|_| !is_assumed(stream)).unwrap_or(0)
+        };
+        let gone = flush
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| self.dead.contains(&key.key))
+            .map(|(index, _)| index);
+        Findings {
+            base: self.head,
+            heads: flush.streams.iter().map(version).collect(),
+            gone: gone.collect(),
+        }
     }
 }
 
@@ -310,4 +328,39 @@ fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_o
     );
     assert_eq!(settled.again.len(), 1);
     assert_eq!(settled.again[0].append.events(), 1, "its events came back");
+}
+
+#[test]
+fn a_guard_is_not_assumed_to_hold_because_somebody_else_would_write_the_stream() {
+    let mut model = Model {
+        dead: vec![key(0)],
+        ..Model::default()
+    };
+    model.versions.insert(stream(1), 3);
+    let all = [
+        Wanted {
+            writes: vec![(2, None, 1)],
+            guards: vec![(1, Some(0))],
+            key: None,
+        },
+        // Left out for its key, so that nothing collides with what is in the stream.
+        Wanted {
+            writes: vec![(1, Some(0), 1)],
+            guards: vec![],
+            key: Some(0),
+        },
+    ];
+    let mut planner = Planner::new();
+    for (reply, wanted) in all.iter().enumerate() {
+        planner.offer(Waiting::new(wanted.append(), reply));
+    }
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
+    let findings = model.run(&plan.flush);
+    let settled = plan.settle(&findings);
+    let guarded = settled.answers.iter().find(|(reply, _)| *reply == 0);
+    let outcome = &guarded.unwrap().1;
+    assert!(
+        matches!(outcome, Err(AppendError::Conflict { actual: 3, .. })),
+        "{outcome:?}"
+    );
 }
