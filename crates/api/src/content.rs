@@ -14,7 +14,7 @@ mod wa_ids;
 mod warnings;
 
 pub use reference::ParsedReference;
-pub use template::{BODY_PARAMETERS_MAX, BUTTONS_MAX, CARDS_MAX};
+pub use template::{BODY_PARAMETERS_MAX, BUTTONS_MAX, CARDS_MAX, template_path};
 pub use wa_ids::MissingWaId;
 pub use warnings::{can_only_invite, warnings};
 
@@ -171,7 +171,7 @@ fn bounded(form: FreeForm, body: serde_json::Value, field: &str, problems: &mut 
     Some(ParsedContent::FreeForm { form, body })
 }
 
-fn describe(problem: &whatsapp::Problem) -> String {
+pub(crate) fn describe(problem: &whatsapp::Problem) -> String {
     format!("{}; allowed: {}", problem.found, problem.allowed)
 }
 

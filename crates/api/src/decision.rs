@@ -139,9 +139,11 @@ fn facts(evidence: &Evidence) -> BTreeMap<String, String> {
             status,
             category,
             version,
+            asked_language,
         } => vec![
             ("template", Some(template.name.to_string())),
             ("language", Some(template.language.to_string())),
+            ("asked_language", asked_language.as_ref().map(ToString::to_string)),
             ("status", Some(status.as_str().to_owned())),
             ("category", Some(category.to_string())),
             ("version", Some(version.to_string())),

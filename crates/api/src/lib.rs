@@ -10,6 +10,7 @@
 //! | [`vocabulary`] | | states, gates and reasons of refusal, one to one |
 //! | [`decision`] | | decisions, dry runs, the error of a refusal |
 //! | [`message`] | | a message, its timeline and its story out of its events |
+//! | [`template`] | | what a template consists of, and what does not fit it |
 //! | [`problems`] | what is wrong with a request | |
 
 pub mod category;
@@ -21,6 +22,7 @@ pub mod message;
 pub mod problems;
 pub mod recipient;
 pub mod tags;
+pub mod template;
 pub mod timestamp;
 pub mod vocabulary;
 

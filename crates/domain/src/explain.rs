@@ -143,9 +143,13 @@ pub fn evidence(evidence: &Evidence) -> String {
             status,
             category,
             version,
+            asked_language,
         } => {
+            let stands_in = asked_language
+                .as_ref()
+                .map_or_else(String::new, |asked| format!(", which stands in for {asked},"));
             format!(
-                "template {template} is {}, category {category}, by version {version} of its record",
+                "template {template}{stands_in} is {}, category {category}, by version {version} of its record",
                 status.as_str()
             )
         }

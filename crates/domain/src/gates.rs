@@ -26,13 +26,13 @@ pub use self::{
     number::NumberFacts,
     refusal::{Gate, Refusal, RefusalReason},
     suppression::SuppressionFacts,
-    template::TemplateFacts,
+    template::{TemplateFacts, fallback_for},
     window::{WINDOW, WINDOW_MARGIN, WindowFacts},
 };
 use crate::{
     contact::Contact,
     events::{AccountState, NumberStatus, OptInSource, QualityRating, TemplateStatus},
-    values::{Category, ContactId, PhoneNumberId, TemplateRef, Term, Timestamp},
+    values::{Category, ContactId, LanguageCode, PhoneNumberId, TemplateRef, Term, Timestamp},
 };
 
 /// Everything the gates may look at.
@@ -48,6 +48,8 @@ pub struct GateInput<'a> {
     pub template: Option<&'a TemplateRef>,
     /// What is known of that template; absent: nothing.
     pub template_facts: Option<&'a TemplateFacts>,
+    /// The language that was asked for, if another one stands in for it ([`fallback_for`]).
+    pub asked_language: Option<&'a LanguageCode>,
     /// What the caller says the message is for; absent: whatever the template is for.
     pub purpose: Option<Category>,
     /// The person.
@@ -108,6 +110,9 @@ pub enum Evidence {
         category: Category,
         /// The version of the template's stream this rests on.
         version: u32,
+        /// The language that was asked for, if this translation stands in for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_language: Option<LanguageCode>,
     },
     /// No template is needed: the text is free-form.
     FreeForm,

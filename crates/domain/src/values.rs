@@ -37,7 +37,9 @@ pub use self::{
         ProofText, TemplateComponents, TextBody, UserId, WaId, Wamid,
     },
     phone_number::{InvalidPhoneNumber, PhoneNumber},
-    template_ref::{InvalidLanguageCode, InvalidTemplateName, LanguageCode, TemplateName, TemplateRef},
+    template_ref::{
+        InvalidLanguageCode, InvalidTemplateName, LanguageCode, TemplateDefinition, TemplateName, TemplateRef,
+    },
     tenant_id::{InvalidTenantId, TenantId},
     term::{InvalidTerm, Label, Term},
     timestamp::Timestamp,

@@ -7,12 +7,14 @@ mod api_key;
 mod directory;
 mod fetch_credential;
 mod file;
+mod language_fallbacks;
 
 pub use api_key::{ApiKey, KeyId};
 pub use assent_domain::values::TenantId;
 pub use directory::{AuthenticationError, Directory, Reload};
 pub use fetch_credential::{FetchCredential, FetchCredentialKind};
 pub use file::{Number, Tenant, Tenants};
+pub use language_fallbacks::LanguageFallbacks;
 
 use crate::api_error::{ApiError, ErrorCode};
 use serde::Deserialize;

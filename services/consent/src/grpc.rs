@@ -165,6 +165,9 @@ impl ConsentGrpc {
                 move |facts| Known::of(&read, facts, &mut Folded::default()),
             )
             .await?;
+        let mut problems = Problems::new();
+        known.check_fit(&content.content, &named.alias, &mut problems);
+        problems.into_result()?;
         let seen = self
             .views
             .seen(known.aliases())

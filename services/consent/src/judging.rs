@@ -1,11 +1,12 @@
 //! Asking the gates about messages, recorded or imagined: the same code for decisions and for dry runs.
 
 use crate::{person::Person, views::Seen};
+use assent_api::{Problems, content::ParsedContent, template};
 use assent_domain::{
     contact::Contact,
     events::SuppressionEvent,
     gates::{self, GateInput, Judgement, NumberFacts, SuppressionFacts, TemplateFacts},
-    values::{Category, ContactId, PhoneNumberId, TemplateRef, TenantId, Timestamp, WabaId},
+    values::{Alias, Category, ContactId, LanguageCode, PhoneNumberId, TemplateRef, TenantId, Timestamp, WabaId},
 };
 use assent_event_store::Expected;
 use assent_runtime::{
@@ -28,7 +29,10 @@ pub(crate) struct Question {
     account: Option<WabaId>,
     /// Every hash the recipient may be known by, the address as given first, and the contact each would make.
     candidates: Vec<(AliasHash, ContactId)>,
+    /// The template in the language asked for.
     template: Option<TemplateRef>,
+    /// The same template in the languages that may stand in for that one, best first.
+    fallbacks: Vec<TemplateRef>,
     purpose: Option<Category>,
 }
 
@@ -48,7 +52,16 @@ impl Question {
         let candidates = candidates
             .into_iter()
             .map(|alias| (alias, platform.contact_id(tenant.as_str(), alias)));
+        let fallbacks = number.zip(template.as_ref()).map(|((owner, _), template)| {
+            let languages = owner.language_fallbacks.of(&template.language).into_iter();
+            let in_language = |language| TemplateRef {
+                name: template.name.clone(),
+                language,
+            };
+            languages.map(in_language).collect()
+        });
         Self {
+            fallbacks: fallbacks.unwrap_or_default(),
             account: number.and_then(|(_, number)| WabaId::try_new(&number.waba_id).ok()),
             candidates: candidates.collect(),
             sender,
@@ -64,7 +77,7 @@ impl Question {
         }
         if let Some(account) = &self.account {
             wanted.number(&self.sender, account);
-            if let Some(template) = &self.template {
+            for template in self.template.iter().chain(&self.fallbacks) {
                 wanted.template(account, template);
             }
         }
@@ -85,8 +98,44 @@ pub(crate) struct Known {
     /// Every alias the person goes by.
     aliases: Vec<AliasHash>,
     number: Option<Arc<NumberFacts>>,
-    template: Option<Arc<TemplateFacts>>,
+    template: Option<Translation>,
     suppression: SuppressionFacts,
+}
+
+/// The translation that is to be sent.
+#[derive(Debug)]
+struct Translation {
+    template: TemplateRef,
+    facts: Option<Arc<TemplateFacts>>,
+    /// The language asked for, if this one stands in for it.
+    asked: Option<LanguageCode>,
+}
+
+impl Translation {
+    fn choose(question: &Question, facts: &Facts<'_>, folded: &mut Folded) -> Option<Self> {
+        let asked = question.template.as_ref()?;
+        let mut known = |template: &TemplateRef| {
+            let account = question.account.as_ref()?;
+            let key = (account.clone(), template.clone());
+            let fold = || facts.template(account, template).map(Arc::new);
+            folded.templates.entry(key).or_insert_with(fold).clone()
+        };
+        let status = |facts: &Option<Arc<TemplateFacts>>| facts.as_ref().map(|facts| facts.status);
+        let own = known(asked);
+        let others: Vec<_> = question.fallbacks.iter().map(known).collect();
+        Some(match gates::fallback_for(status(&own), others.iter().map(status)) {
+            None => Self {
+                template: asked.clone(),
+                facts: own,
+                asked: None,
+            },
+            Some(place) => Self {
+                template: question.fallbacks[place].clone(),
+                facts: others[place].clone(),
+                asked: Some(asked.language.clone()),
+            },
+        })
+    }
 }
 
 impl Known {
@@ -118,16 +167,11 @@ impl Known {
                 number
             })
         });
-        let template = account.zip(question.template.as_ref()).and_then(|(account, template)| {
-            let key = (account.clone(), template.clone());
-            let fold = || facts.template(account, template).map(Arc::new);
-            folded.templates.entry(key).or_insert_with(fold).clone()
-        });
         Self {
             person,
             aliases,
             number,
-            template,
+            template: Translation::choose(question, facts, folded),
             suppression,
         }
     }
@@ -135,6 +179,15 @@ impl Known {
     /// The aliases by which the read model may know more.
     pub(crate) fn aliases(&self) -> &[AliasHash] {
         &self.aliases
+    }
+
+    /// Adds what does not fit the template that is to be sent, if the log knows what that consists of.
+    pub(crate) fn check_fit(&self, content: &ParsedContent, to: &Alias, problems: &mut Problems) {
+        let chosen = self.template.as_ref();
+        let chosen = chosen.and_then(|chosen| Some((&chosen.template, chosen.facts.as_deref()?)));
+        if let Some(definition) = chosen.and_then(|(template, facts)| template::definition(template, facts)) {
+            template::check_fit(&definition, content, to, problems);
+        }
     }
 
     /// Asks every gate.
@@ -147,8 +200,9 @@ impl Known {
             now,
             sender: &question.sender,
             number: self.number.as_deref(),
-            template: question.template.as_ref(),
-            template_facts: self.template.as_deref(),
+            template: self.template.as_ref().map(|chosen| &chosen.template),
+            template_facts: self.template.as_ref().and_then(|chosen| chosen.facts.as_deref()),
+            asked_language: self.template.as_ref().and_then(|chosen| chosen.asked.as_ref()),
             purpose: question.purpose,
             contact: &contact,
             suppression: &suppression,

@@ -90,6 +90,7 @@ impl Candidate {
         })
     }
 
+    /// The template it is sent as; its language may stand in for the one asked for.
     fn template(&self) -> Option<&TemplateRef> {
         self.authorized.evidence.iter().find_map(|evidence| match evidence {
             Evidence::Template { template, .. } => Some(template),
@@ -284,9 +285,10 @@ impl Bench<'_> {
     }
 
     fn verdict(&self, candidate: &Candidate, attempts: &Attempts, contact_id: ContactId, contact: &Contact) -> Verdict {
-        let Some(submitted) = submitted(self.facts.events(Subject::Message(candidate.message))) else {
+        let Some(mut submitted) = submitted(self.facts.events(Subject::Message(candidate.message))) else {
             return Verdict::Skip("no_request");
         };
+        submitted.translate_to(candidate.template());
         if is_cancel_requested(self.facts.events(Subject::Message(candidate.message))) {
             return Verdict::Cancel(CancelReason::Requested);
         }
@@ -343,6 +345,7 @@ impl Bench<'_> {
             number: number.map(|(_, facts)| facts),
             template,
             template_facts,
+            asked_language: None,
             purpose: submitted.purpose,
             contact,
             suppression: &suppression,

@@ -131,6 +131,19 @@ impl Draft {
         })
     }
 
+    /// Keeps it from being taken in as a new request, for one more reason. Whoever repeats a request gets the answer that it had,
+    /// whatever became of templates and earlier messages since.
+    pub(crate) fn holds_back(&mut self, reason: ApiError) {
+        self.stale = Some(match self.stale.take() {
+            None => reason,
+            // All bad fields go into one answer; another kind of answer stands for itself.
+            Some(known) if known.code() == reason.code() => reason.fields().iter().fold(known, |known, problem| {
+                known.field(&problem.field, &problem.description)
+            }),
+            Some(known) => known,
+        });
+    }
+
     /// The class of key that protects its content: one-time codes are worthless within the hour.
     pub(crate) fn content_class(&self) -> KeyClass {
         match self.purpose {

@@ -5,7 +5,7 @@
 //!
 //! # A request
 //!
-//! [`draft`] parses it and names everything that is wrong with it. [`accept`] seals it and appends `request.submitted` to
+//! [`draft`] parses it and names everything that is wrong with it, [`templates`] what does not fit its template. [`accept`] seals it and appends `request.submitted` to
 //! the stream that its idempotency key stands for, in a task of its own: a caller who hangs up changes nothing. If the
 //! stream was there already, the fingerprints are compared: the same request gets the same answer for ever. [`waiting`] then
 //! holds the caller until the process's own live tail shows the decision, or the deadline comes near.
@@ -28,10 +28,11 @@ mod parties;
 mod reference;
 mod service;
 mod tail;
+mod templates;
 mod waiting;
 mod watch;
 
-use crate::{parties::Parties, service::Ingress, tail::LiveTail, waiting::Waiting};
+use crate::{parties::Parties, service::Ingress, tail::LiveTail, templates::Templates, waiting::Waiting};
 use anyhow::Context as _;
 use assent_domain::values::PhoneNumber;
 use assent_proto::v1::message_service_server::MessageServiceServer;
@@ -94,6 +95,7 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> 
     let shutdown = host.supervisor.shutdown().clone();
     let parties = Arc::new(Parties::new(platform.clone()));
     let waiting = Arc::new(Waiting::default());
+    let templates = Arc::new(Templates::default());
 
     let readiness = host.readiness.condition("tail");
     let mut share = Vec::new();
@@ -101,10 +103,12 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> 
         let head = platform.store.head(shard).await.context("reading the log's head")?;
         let tail = Arc::new(LiveTail::new(shard, head));
         share.push(Arc::clone(&tail));
-        let (platform, waiting, shutdown) = (platform.clone(), Arc::clone(&waiting), shutdown.clone());
+        let (platform, shutdown) = (platform.clone(), shutdown.clone());
+        let (waiting, templates) = (Arc::clone(&waiting), Arc::clone(&templates));
         host.supervisor
             .spawn("ingress-tail", Restart::After(Backoff::default()), move || {
-                Arc::clone(&tail).follow(platform.feeds.clone(), Arc::clone(&waiting), shutdown.clone())
+                let (waiting, templates) = (Arc::clone(&waiting), Arc::clone(&templates));
+                Arc::clone(&tail).follow(platform.feeds.clone(), waiting, templates, shutdown.clone())
             });
     }
     readiness.met();
@@ -126,6 +130,7 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> 
         platform,
         admission: host.admission.clone(),
         parties,
+        templates,
         waiting,
         shutdown: shutdown.clone(),
         decision_wait: Duration::from_millis(config.decision_wait_ms),

@@ -16,6 +16,9 @@ pub const WATCHERS_MAX: usize = 10_000;
 /// Longest part of a caller's time that is kept back for the answer's way home.
 pub const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(100);
 
+/// Templates whose definitions are kept; with more, all are looked up anew.
+pub const TEMPLATES_KNOWN_MAX: usize = 10_000;
+
 /// Requests in flight on one stream of SendMessages.
 pub const STREAM_IN_FLIGHT_MAX: usize = 1_000;
 /// States of a watched message that wait to be read by its watcher.

@@ -4,7 +4,7 @@ use assent_domain::values::{PhoneNumberId, TenantId, WabaId};
 use assent_event_store::ShardId;
 use assent_runtime::{
     platform::Platform,
-    tenants::{Tenant, Tenants},
+    tenants::{LanguageFallbacks, Tenant, Tenants},
 };
 use assent_whatsapp::{Secret, signature::SignatureVerifier};
 use std::{
@@ -28,6 +28,8 @@ pub(crate) struct Party {
     /// The account that takes what names none.
     pub(crate) first_account: Option<WabaId>,
     fetch_credentials: HashSet<String>,
+    /// Which translation of a template may stand in for another one.
+    pub(crate) language_fallbacks: LanguageFallbacks,
 }
 
 /// One of its numbers.
@@ -74,6 +76,7 @@ impl Party {
                 .first()
                 .and_then(|number| WabaId::try_new(&number.waba_id).ok()),
             fetch_credentials: tenant.fetch_credentials.keys().cloned().collect(),
+            language_fallbacks: tenant.language_fallbacks.clone(),
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) async fn resolve(ingress: &Ingress, draft: &mut Draft, message: Messa
         Err(why) => {
             let mut problems = Problems::new();
             problems.add(draft.reference_field, why);
-            draft.stale.get_or_insert_with(|| problems.into_error());
+            draft.holds_back(problems.into_error());
         }
     }
     Ok(())

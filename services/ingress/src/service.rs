@@ -6,6 +6,7 @@ use crate::{
     limits, metrics,
     parties::{Parties, Party},
     reference,
+    templates::Templates,
     waiting::{Waiter, Waiting},
 };
 use assent_api::message::Story;
@@ -41,6 +42,7 @@ pub(crate) struct Ingress {
     pub(crate) platform: Platform,
     pub(crate) admission: Admission,
     pub(crate) parties: Arc<Parties>,
+    pub(crate) templates: Arc<Templates>,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) shutdown: Shutdown,
     pub(crate) decision_wait: Duration,
@@ -111,6 +113,10 @@ impl Ingress {
         let mut draft = Draft::parse(&self.platform, party, request, log::now())?;
         if let Some(message) = draft.unresolved {
             reference::resolve(self, &mut draft, message).await?;
+        }
+        let fit = self.templates.check(&self.platform, &draft).await;
+        if let Err(misfit) = fit.map_err(|error| accept::read_error(&error))? {
+            draft.holds_back(misfit);
         }
         for missing in draft.content.missing_wa_ids() {
             let known = self

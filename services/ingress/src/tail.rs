@@ -1,6 +1,6 @@
-//! The live tail of one shard: shows callers their decisions.
+//! The live tail of one shard: shows callers their decisions, and what became of templates.
 
-use crate::waiting::Waiting;
+use crate::{templates::Templates, waiting::Waiting};
 use assent_event_store::{Feeds, ShardId, limits::BATCH_EVENTS_MAX};
 use assent_runtime::{shutdown::Shutdown, supervise::TaskResult};
 use std::sync::{
@@ -38,7 +38,13 @@ impl LiveTail {
     }
 
     /// Follows the shard until the soft shutdown.
-    pub(crate) async fn follow(self: Arc<Self>, feeds: Feeds, waiting: Arc<Waiting>, shutdown: Shutdown) -> TaskResult {
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        feeds: Feeds,
+        waiting: Arc<Waiting>,
+        templates: Arc<Templates>,
+        shutdown: Shutdown,
+    ) -> TaskResult {
         let mut tail = feeds.tail(self.shard, self.position());
         loop {
             let events = tokio::select! {
@@ -48,6 +54,7 @@ impl LiveTail {
                 () = ended(&shutdown, &waiting) => return Ok(()),
             };
             waiting.tell(&events);
+            templates.forget(&events);
             let requests = events.iter().filter(|event| event.kind == "request.submitted").count();
             self.requests.fetch_add(requests as u64, Ordering::AcqRel);
             self.position.store(tail.position(), Ordering::Release);

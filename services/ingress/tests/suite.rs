@@ -10,5 +10,6 @@ mod suite {
     mod reading;
     mod requests;
     mod streams;
+    mod templates;
     mod world;
 }

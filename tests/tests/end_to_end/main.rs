@@ -10,4 +10,5 @@ mod content;
 mod inbound;
 mod kinds;
 mod references;
+mod templates;
 mod world;

@@ -6,6 +6,7 @@ use assent_proto::{
     v1::{
         self, consent_service_client::ConsentServiceClient, event_service_client::EventServiceClient,
         message_service_client::MessageServiceClient, number_service_client::NumberServiceClient,
+        template_service_client::TemplateServiceClient,
     },
 };
 use assent_runtime::{
@@ -152,7 +153,8 @@ fn tenants(key: &ApiKey) -> Tenants {
          access_token = {{ env = 'T' }}\n\
          keys = [{{ id = '{}', sha256 = '{}', scopes = ['send', 'consent', 'read'] }}]\n\
          numbers = [{{ phone_number_id = '{DEFAULT_NUMBER_ID}', waba_id = '{DEFAULT_ACCOUNT_ID}', \
-         display = '+{DEFAULT_NUMBER_DIGITS}' }}]\n",
+         display = '+{DEFAULT_NUMBER_DIGITS}' }}]\n\
+         language_fallbacks = {{ pt = ['pt_PT', 'en_US'] }}\n",
         key.id, key.sha256
     );
     let environment: Environment = [
@@ -203,14 +205,23 @@ impl World {
         NumberServiceClient::new(self.channel.clone())
     }
 
+    pub(crate) fn templates(&self) -> TemplateServiceClient<Authorized> {
+        TemplateServiceClient::new(self.channel.clone())
+    }
+
     pub(crate) async fn check(&self, content: v1::Content) -> v1::CheckMessageResponse {
+        self.try_to_check(content).await.unwrap()
+    }
+
+    pub(crate) async fn try_to_check(&self, content: v1::Content) -> Result<v1::CheckMessageResponse, Status> {
         let request = v1::CheckMessageRequest {
             from: DEFAULT_NUMBER_ID.into(),
             to: Some(phone(ANA)),
             content: Some(content),
             ..v1::CheckMessageRequest::default()
         };
-        self.consent().check_message(request).await.unwrap().into_inner()
+        let checked = self.consent().check_message(request).await?;
+        Ok(checked.into_inner())
     }
 
     async fn until_number_and_templates_are_known(&self) {

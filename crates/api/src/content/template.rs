@@ -24,60 +24,34 @@ pub const BUTTONS_MAX: usize = 10;
 /// Most cards of a carousel.
 pub const CARDS_MAX: usize = limits::CAROUSEL_CARDS_MAX;
 
-/// Where a component of Meta's came from.
-enum Origin {
-    Header,
-    Body,
-    Button(usize),
-    Offer,
-    Cards(Vec<Vec<Origin>>),
-}
-
-/// Components with where each came from.
-#[derive(Default)]
-struct Components {
-    components: Vec<Component>,
-    origins: Vec<Origin>,
-}
-
-impl Components {
-    fn push(&mut self, component: Component, origin: Origin) {
-        self.components.push(component);
-        self.origins.push(origin);
-    }
-}
-
 pub(super) fn parse(template: &v1::TemplateContent, field: &str, problems: &mut Problems) -> Option<ParsedContent> {
     let name = problems.keep(&path(field, "name"), TemplateName::try_new(&template.name));
     let language = problems.keep(&path(field, "language"), LanguageCode::try_new(&template.language));
     if !counts_fit(template, field, problems) {
         return None;
     }
-    let Components { components, origins } = components_of(template, field, problems)?;
+    let components = components_of(template, field, problems)?;
     let whole = whatsapp::Content::Template(whatsapp::Template {
         name: template.name.clone(),
         language: template.language.clone(),
         components,
     });
+    let whatsapp::Content::Template(whatsapp::Template { components, .. }) = &whole else {
+        return None;
+    };
     if let Err(invalid) = whole.validate() {
-        let mut found = false;
-        for problem in invalid.problems {
-            // Name and language were judged above, in our own words.
-            let within = problem.path.strip_prefix("template.components");
-            let Some(within) = within.and_then(|within| translate(within, &origins)) else {
-                continue;
-            };
-            found = true;
-            problems.add(path(field, &within), describe(&problem));
+        // Name and language were judged above, in our own words.
+        let of_components = |problem: &&whatsapp::Problem| problem.path.starts_with("template.components");
+        let mut found = invalid.problems.iter().filter(of_components).peekable();
+        let is_bad = found.peek().is_some();
+        for problem in found {
+            problems.add(template_path(components, field, &problem.path), describe(problem));
         }
-        if found {
+        if is_bad {
             return None;
         }
     }
-    let whatsapp::Content::Template(whatsapp::Template { components, .. }) = whole else {
-        return None;
-    };
-    let components = serde_json::to_value(&components).ok()?;
+    let components = serde_json::to_value(components).ok()?;
     Some(ParsedContent::Template {
         template: TemplateRef {
             name: name?,
@@ -115,8 +89,8 @@ fn counts_fit(template: &v1::TemplateContent, field: &str, problems: &mut Proble
     fit
 }
 
-/// Meta's components, and where each came from; `None` if a value is missing.
-fn components_of(template: &v1::TemplateContent, field: &str, problems: &mut Problems) -> Option<Components> {
+/// Meta's components; `None` if a value is missing.
+fn components_of(template: &v1::TemplateContent, field: &str, problems: &mut Problems) -> Option<Vec<Component>> {
     let mut found = filled(
         &template.header_parameters,
         &template.body_parameters,
@@ -127,12 +101,9 @@ fn components_of(template: &v1::TemplateContent, field: &str, problems: &mut Pro
     if let Some(ends_at) = &template.offer_ends_at {
         let ends_at = timestamp::parse(Some(ends_at), &path(field, "offer_ends_at"), problems);
         match (&mut found, ends_at) {
-            (Some(found), Some(at)) => found.push(
-                Component::LimitedTimeOffer {
-                    expiration_time_ms: at.as_millis(),
-                },
-                Origin::Offer,
-            ),
+            (Some(found), Some(at)) => found.push(Component::LimitedTimeOffer {
+                expiration_time_ms: at.as_millis(),
+            }),
             (_, None) => found = None,
             (None, Some(_)) => {}
         }
@@ -151,18 +122,14 @@ fn components_of(template: &v1::TemplateContent, field: &str, problems: &mut Pro
         )
     });
     // Collected before they are judged: a problem of one card does not hide those of the next.
-    let cards: Vec<Option<Components>> = cards.collect();
-    let cards: Vec<Components> = cards.into_iter().collect::<Option<_>>()?;
+    let cards: Vec<Option<Vec<Component>>> = cards.collect();
+    let cards: Vec<Vec<Component>> = cards.into_iter().collect::<Option<_>>()?;
     let mut found = found?;
-    let (mut rendered, mut origins) = (Vec::with_capacity(cards.len()), Vec::with_capacity(cards.len()));
-    for (at, card) in cards.into_iter().enumerate() {
-        rendered.push(CarouselCard {
-            card_index: u8::try_from(at).unwrap_or(u8::MAX),
-            components: card.components,
-        });
-        origins.push(card.origins);
-    }
-    found.push(Component::Carousel(rendered), Origin::Cards(origins));
+    let cards = cards.into_iter().enumerate().map(|(at, components)| CarouselCard {
+        card_index: u8::try_from(at).unwrap_or(u8::MAX),
+        components,
+    });
+    found.push(Component::Carousel(cards.collect()));
     Some(found)
 }
 
@@ -173,55 +140,74 @@ fn filled(
     buttons: &[v1::TemplateButton],
     field: &str,
     problems: &mut Problems,
-) -> Option<Components> {
-    let mut found = Components {
-        components: Vec::with_capacity(2 + buttons.len()),
-        origins: Vec::with_capacity(2 + buttons.len()),
-    };
+) -> Option<Vec<Component>> {
+    let mut found = Vec::with_capacity(2 + buttons.len());
     let header = parameters::parse(header, Place::Header, field, problems);
     let body = parameters::parse(body, Place::Body, field, problems);
     let mut all = header.is_some() && body.is_some();
     if let Some(header) = header.filter(|header| !header.is_empty()) {
-        found.push(Component::Header(header), Origin::Header);
+        found.push(Component::Header(header));
     }
     if let Some(body) = body.filter(|body| !body.is_empty()) {
-        found.push(Component::Body(body), Origin::Body);
+        found.push(Component::Body(body));
     }
     for (at, button) in buttons.iter().enumerate() {
         match parameters::button(button, &format!("buttons[{at}]"), field, problems) {
-            Some(component) => found.push(component, Origin::Button(at)),
+            Some(component) => found.push(component),
             None => all = false,
         }
     }
     all.then_some(found)
 }
 
-/// A path in Meta's list of components as a path in ours; `None` for one that leads nowhere.
-fn translate(within: &str, origins: &[Origin]) -> Option<String> {
-    let Some((at, rest)) = within.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
-        return Some("body_parameters".to_owned());
+/// A path in Meta's message with these components, e.g. `template.components[1].parameters[0].text`, as the path in ours beneath
+/// `field`.
+pub fn template_path(components: &[Component], field: &str, meta: &str) -> String {
+    let within = match meta.strip_prefix("template.").unwrap_or(meta) {
+        "language.code" => "language".to_owned(),
+        within if within.starts_with("components") => of_component(components, within).unwrap_or_default(),
+        within => within.to_owned(),
     };
-    let origin = at.parse().ok().and_then(|at: usize| origins.get(at))?;
+    if within.is_empty() {
+        return field.to_owned();
+    }
+    path(field, &within)
+}
+
+/// The path of a component's field in a template or card; `None` for what concerns all components.
+fn of_component(components: &[Component], meta: &str) -> Option<String> {
+    let (at, rest) = indexed(meta, "components")?;
     let of_list = |list: &str| {
         let rest = rest.strip_prefix(".parameters").unwrap_or_default();
         format!("{list}{}", parameters::translate(rest))
     };
-    Some(match origin {
-        Origin::Header => of_list("header_parameters"),
-        Origin::Body => of_list("body_parameters"),
-        Origin::Button(at) if rest == ".index" => format!("buttons[{at}].index"),
-        Origin::Button(at) => format!("buttons[{at}]"),
-        Origin::Offer => "offer_ends_at".to_owned(),
-        Origin::Cards(cards) => {
-            let card = rest.strip_prefix(".cards[").and_then(|rest| rest.split_once(']'));
-            let Some((at, rest)) = card else {
+    Some(match components.get(at)? {
+        Component::Header(_) => of_list("header_parameters"),
+        Component::Body(_) => of_list("body_parameters"),
+        Component::Button { .. } => {
+            let is_button = |component: &&Component| matches!(component, Component::Button { .. });
+            let place = components[..at].iter().filter(is_button).count();
+            let field = if rest == ".index" { rest } else { "" };
+            format!("buttons[{place}]{field}")
+        }
+        Component::LimitedTimeOffer { .. } => "offer_ends_at".to_owned(),
+        Component::Carousel(cards) => {
+            let Some((at, rest)) = indexed(rest.trim_start_matches('.'), "cards") else {
                 return Some("cards".to_owned());
             };
-            let origins = at.parse().ok().and_then(|at: usize| cards.get(at))?;
-            let within = rest.strip_prefix(".components").unwrap_or_default();
-            format!("cards[{at}].{}", translate(within, origins)?)
+            let card = cards.get(at)?;
+            match of_component(&card.components, rest.trim_start_matches('.')) {
+                Some(within) => format!("cards[{at}].{within}"),
+                None => format!("cards[{at}]"),
+            }
         }
     })
+}
+
+/// The index of `name[index]` at the beginning of a path, and what follows.
+fn indexed<'p>(path: &'p str, name: &str) -> Option<(usize, &'p str)> {
+    let (index, rest) = path.strip_prefix(name)?.strip_prefix('[')?.split_once(']')?;
+    Some((index.parse().ok()?, rest))
 }
 
 /// The template as the contract has it.

@@ -55,6 +55,13 @@ pub struct Submitted {
 }
 
 impl Submitted {
+    /// Makes it the request that is sent: in the translation that its decision names, if it uses a template.
+    pub fn translate_to(&mut self, decided: Option<&TemplateRef>) {
+        if let (Content::Template { template, .. }, Some(decided)) = (&mut self.content, decided) {
+            template.clone_from(decided);
+        }
+    }
+
     /// The keys of everything that is sealed in it.
     pub fn keys(&self) -> impl Iterator<Item = KeyId> + '_ {
         [self.recipient.address.key, self.content.key()]

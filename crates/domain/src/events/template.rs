@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::QualityRating;
-use crate::values::{Category, TemplateRef, TenantId, Term, Timestamp, WabaId};
+use crate::values::{Category, TemplateDefinition, TemplateRef, TenantId, Term, Timestamp, WabaId};
 
 super::event_catalogue! {
     /// What we conclude about a template.
@@ -128,6 +128,9 @@ pub struct TemplateObserved {
     /// Why it has this state, in Meta's words, such as `FIRST_PAUSE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Term>,
+    /// What it consists of; absent if nobody said, or if it is too large to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<TemplateDefinition>,
     /// How we know.
     pub observed_from: ObservedFrom,
     /// When it was looked at.

@@ -18,6 +18,7 @@ fn a_message_that_was_read_has_a_story_from_the_request_to_the_read_receipt() {
         category: Category::Utility,
         evidence: vec![
             Evidence::Template {
+                asked_language: None,
                 template: template(),
                 status: crate::events::TemplateStatus::Approved,
                 category: Category::Utility,

@@ -1,9 +1,9 @@
-//! The template exists, is approved and not paused; and which category it has now.
+//! The template exists, is approved and not paused; which translation of it is sent; and which category it has now.
 
 use super::{Evidence, GateInput, GateResult, RefusalReason, refusal::refuse};
 use crate::{
     events::{AnnouncedCategory, TemplateChange, TemplateChanged, TemplateObserved, TemplateStatus},
-    values::{Category, Timestamp},
+    values::{Category, TemplateDefinition, Timestamp},
 };
 
 /// What is known of a template.
@@ -15,10 +15,13 @@ pub struct TemplateFacts {
     pub category: Category,
     /// The category it will have.
     pub announced: Option<AnnouncedCategory>,
+    /// What it consists of, if that is known for now.
+    pub definition: Option<TemplateDefinition>,
     /// The version of the template's stream.
     pub version: u32,
     status_as_of: Timestamp,
     category_as_of: Timestamp,
+    definition_as_of: Timestamp,
 }
 
 impl TemplateFacts {
@@ -28,9 +31,11 @@ impl TemplateFacts {
             status: event.status,
             category: event.category,
             announced: event.announced,
+            definition: event.definition.clone(),
             version,
             status_as_of: event.observed_at,
             category_as_of: event.observed_at,
+            definition_as_of: event.observed_at,
         }
     }
 
@@ -42,6 +47,10 @@ impl TemplateFacts {
             self.category_as_of = event.observed_at;
             self.category = event.category;
             self.announced = event.announced;
+        }
+        if event.observed_at >= self.definition_as_of {
+            self.definition_as_of = event.observed_at;
+            self.definition.clone_from(&event.definition);
         }
     }
 
@@ -70,7 +79,14 @@ impl TemplateFacts {
                     self.announced = None;
                 }
             }
-            TemplateChange::Quality { .. } | TemplateChange::Components => {}
+            // What it consists of now is not known before somebody looks.
+            TemplateChange::Components => {
+                if event.provider_at >= self.definition_as_of {
+                    self.definition_as_of = event.provider_at;
+                    self.definition = None;
+                }
+            }
+            TemplateChange::Quality { .. } => {}
         }
     }
 
@@ -87,6 +103,24 @@ impl TemplateFacts {
     pub fn effective_category(&self) -> Category {
         self.announced
             .map_or(self.category, |announced| self.category.stricter(announced.category))
+    }
+}
+
+/// Which of a business's `fallbacks`, by place, stands in for the translation asked for; `None`: none, that one is to be sent or
+/// refused. States are those of translations of one template, absent where there is none.
+///
+/// The first approved one stands in for a translation that is not there or not approved. Meta itself sends exactly what is named,
+/// or nothing. What Meta stopped because of its quality keeps its refusal: the same words in another language would get round the
+/// stop.
+pub fn fallback_for(
+    asked: Option<TemplateStatus>,
+    fallbacks: impl IntoIterator<Item = Option<TemplateStatus>>,
+) -> Option<usize> {
+    match asked {
+        Some(TemplateStatus::Approved | TemplateStatus::Paused | TemplateStatus::Disabled) => None,
+        Some(_) | None => fallbacks
+            .into_iter()
+            .position(|status| status == Some(TemplateStatus::Approved)),
     }
 }
 
@@ -108,6 +142,7 @@ pub(super) fn may_be_sent(input: &GateInput<'_>) -> GateResult {
                 status: facts.status,
                 category: facts.effective_category(),
                 version: facts.version,
+                asked_language: input.asked_language.cloned(),
             });
         }
         TemplateStatus::Paused => RefusalReason::TemplatePaused,
@@ -123,4 +158,76 @@ pub(super) fn may_be_sent(input: &GateInput<'_>) -> GateResult {
         | TemplateStatus::Unknown => RefusalReason::TemplateNotApproved,
     };
     refuse(reason, format!("The template {template} is {}.", facts.status.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::{ObservedFrom, QualityRating},
+        testing::{at, template},
+        values::{TenantId, WabaId},
+    };
+
+    fn observed(status: TemplateStatus, second: i64) -> TemplateObserved {
+        TemplateObserved {
+            tenant: TenantId::try_new("marlow").unwrap(),
+            waba: WabaId::try_new("215500000000001").unwrap(),
+            template: template(),
+            template_id: None,
+            status,
+            category: Category::Utility,
+            announced: None,
+            quality: QualityRating::Unknown,
+            reason: None,
+            definition: Some(TemplateDefinition(serde_json::json!({"seen_at": second}))),
+            observed_from: ObservedFrom::Poll,
+            observed_at: at(second),
+        }
+    }
+
+    #[test]
+    fn a_translation_that_is_not_there_or_not_approved_is_stood_in_for_by_the_first_approved_one() {
+        use TemplateStatus::{Approved, Deleted, Paused, Pending, Rejected};
+        let chain = [Some(Pending), None, Some(Approved), Some(Approved)];
+        for asked in [None, Some(Pending), Some(Rejected), Some(Deleted)] {
+            assert_eq!(fallback_for(asked, chain), Some(2), "{asked:?}");
+        }
+        assert_eq!(fallback_for(Some(Approved), chain), None);
+        assert_eq!(fallback_for(None, [Some(Paused)]), None, "nothing else can be sent");
+        assert_eq!(fallback_for(None, []), None);
+    }
+
+    #[test]
+    fn a_stop_for_quality_is_not_got_round_by_another_language() {
+        for stopped in [TemplateStatus::Paused, TemplateStatus::Disabled] {
+            assert_eq!(fallback_for(Some(stopped), [Some(TemplateStatus::Approved)]), None);
+        }
+    }
+
+    #[test]
+    fn what_a_template_consists_of_is_not_known_from_a_change_until_it_is_looked_at_again() {
+        let changed = TemplateChanged {
+            waba: WabaId::try_new("215500000000001").unwrap(),
+            template: template(),
+            template_id: None,
+            change: TemplateChange::Components,
+            provider_at: at(20),
+            received_at: at(20),
+        };
+        let (before, after) = (
+            observed(TemplateStatus::Approved, 10),
+            observed(TemplateStatus::Approved, 30),
+        );
+        let mut facts = TemplateFacts::new(&before, 1);
+        facts.changed(&changed);
+        assert_eq!(facts.definition, None);
+        // An older look says nothing of it, in whatever order the two are met.
+        facts.observed(&before, 1);
+        assert_eq!(facts.definition, None);
+        facts.observed(&after, 2);
+        assert_eq!(facts.definition, after.definition);
+        facts.changed(&changed);
+        assert_eq!(facts.definition, after.definition);
+    }
 }

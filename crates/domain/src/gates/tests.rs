@@ -37,6 +37,7 @@ fn observed(category: Category) -> TemplateObserved {
         announced: None,
         quality: QualityRating::Green,
         reason: None,
+        definition: None,
         observed_from: ObservedFrom::Poll,
         observed_at: at(10),
     }
@@ -129,6 +130,7 @@ impl Scene {
             number: self.number.as_ref(),
             template: self.template.as_ref(),
             template_facts: self.template_facts.as_ref(),
+            asked_language: None,
             purpose: self.purpose,
             contact: &self.contact,
             suppression: &self.suppression,
@@ -164,6 +166,7 @@ fn an_authorization_carries_evidence_of_every_gate_in_order() {
             status: TemplateStatus::Approved,
             category: Category::Marketing,
             version: 5,
+            asked_language: None,
         },
         Evidence::Purpose {
             purpose: None,

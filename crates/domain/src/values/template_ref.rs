@@ -1,4 +1,4 @@
-//! Templates by name and language.
+//! Templates by name and language, and what they consist of.
 
 use std::fmt;
 
@@ -49,8 +49,8 @@ pub struct LanguageCode(String);
 pub struct InvalidLanguageCode;
 
 impl LanguageCode {
-    /// Accepts `ll`, `lll`, and either with `_` and two to four letters or digits. There is no fallback between languages,
-    /// so nothing is normalised: `en-us` is an error, not `en_US`.
+    /// Accepts `ll`, `lll`, and either with `_` and two to four letters or digits. Meta looks for exactly this code, so nothing is
+    /// normalised: `en-us` is an error, not `en_US`.
     pub fn try_new(text: &str) -> Result<Self, InvalidLanguageCode> {
         let (language, region) = text
             .split_once('_')
@@ -88,6 +88,12 @@ impl fmt::Display for TemplateRef {
         write!(f, "{} ({})", self.name, self.language)
     }
 }
+
+/// What a template consists of, as Meta lists it: `parameter_format` and `components`, without the examples that were written
+/// for the review. Holds nothing of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TemplateDefinition(pub serde_json::Value);
 
 #[cfg(test)]
 mod tests {

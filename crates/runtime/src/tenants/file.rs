@@ -4,6 +4,7 @@ use super::{
     Scope, TenantId,
     api_key::{KeyHash, KeyId},
     fetch_credential::{CREDENTIALS_MAX, FetchCredential},
+    language_fallbacks::LanguageFallbacks,
 };
 use crate::config::{Check, Environment, Loader, Problems, Secret, Validate};
 use assent_domain::values::{InvalidTerm, Label};
@@ -41,6 +42,9 @@ pub struct Tenant {
     /// Logins at hosts that keep its files, by the names that senders call them.
     #[serde(default)]
     pub fetch_credentials: BTreeMap<String, FetchCredential>,
+    /// Which translation of a template may stand in for another one.
+    #[serde(default)]
+    pub language_fallbacks: LanguageFallbacks,
     #[serde(default)]
     pub(super) keys: Vec<KeyEntry>,
 }
@@ -150,6 +154,7 @@ impl Validate for Tenant {
             check.ensure(&key, Label::try_new(name).is_ok(), InvalidTerm.to_string());
             check.section(&key, credential);
         }
+        check.section("language_fallbacks", &self.language_fallbacks);
         check.items("numbers", &self.numbers);
         check.items("keys", &self.keys);
         for (index, number) in self.numbers.iter().enumerate() {

@@ -221,7 +221,44 @@ impl Definition {
     }
 }
 
+impl Definition {
+    /// The definition without what is there for the review or for the eye alone: examples, samples and the number of a phone
+    /// button. Messages are checked against it as against the whole.
+    #[must_use]
+    pub fn without_examples(mut self) -> Self {
+        self.components.iter_mut().for_each(Part::drop_examples);
+        self
+    }
+}
+
 impl Part {
+    fn drop_examples(&mut self) {
+        match self {
+            Self::Header(header) => {
+                header.examples.clear();
+                header.sample = None;
+            }
+            Self::Body(body) => body.examples.clear(),
+            Self::Buttons(buttons) => {
+                for button in buttons {
+                    match &mut button.action {
+                        ButtonAction::Url { example, .. } | ButtonAction::CopyCode { example } => *example = None,
+                        ButtonAction::PhoneNumber { number } => number.clear(),
+                        _ => {}
+                    }
+                }
+            }
+            Self::Carousel(cards) => {
+                let parts = cards.iter_mut().flat_map(|card| &mut card.components);
+                parts.for_each(Self::drop_examples);
+            }
+            Self::Other(Value::Object(fields)) => {
+                fields.remove("example");
+            }
+            Self::Footer(_) | Self::LimitedTimeOffer(_) | Self::Other(_) => {}
+        }
+    }
+
     /// The word on the wire; of an unknown part Meta's own.
     pub fn kind(&self) -> &str {
         match self {

@@ -125,6 +125,38 @@ fn a_message_in_a_log_is_checked_like_one_to_be_written() {
 }
 
 #[test]
+fn without_examples_a_definition_says_the_same_of_a_message_and_holds_none() {
+    let card = json!({"components": [
+        {"type": "HEADER", "format": "IMAGE", "example": {"header_handle": ["4:aGFuZGxl"]}},
+        {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "See", "url": "https://a.example/{{1}}", "example": ["secret"]}]}]});
+    let rich = definition(
+        "MARKETING",
+        "POSITIONAL",
+        json!([
+            {"type": "BODY", "text": "Only today, {{1}}.", "example": {"body_text": [["secret"]]}},
+            {"type": "BUTTONS", "buttons": [{"type": "COPY_CODE", "example": "secret"}]},
+            {"type": "CAROUSEL", "cards": [card.clone(), card]},
+            {"type": "NOVEL", "example": "secret"}]),
+    );
+    for whole in [order_ready(), named(), rich] {
+        let bare = whole.clone().without_examples();
+        let written = serde_json::to_value(&bare).unwrap();
+        assert_eq!(
+            Definition::from_value(written.clone()).as_ref(),
+            Some(&bare),
+            "it survives being written"
+        );
+        let written = written.to_string();
+        for private in ["secret", "Ana", "aGFuZGxl", "+12025550100", "example\":"] {
+            assert!(!written.contains(private), "{private} in {written}");
+        }
+        for message in [good_message(), Template::new("order_ready", "en_US")] {
+            assert_eq!(bare.check(&message), whole.check(&message));
+        }
+    }
+}
+
+#[test]
 fn every_way_not_to_fit_has_its_path() {
     let cases: [(Template, &[&str]); 8] = [
         (

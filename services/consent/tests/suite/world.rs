@@ -497,6 +497,7 @@ pub(super) async fn observe_template(platform: &Platform, name: &str, category: 
         announced: None,
         quality: QualityRating::Unknown,
         reason: None,
+        definition: None,
         observed_from: ObservedFrom::Poll,
         observed_at: log::now(),
     };

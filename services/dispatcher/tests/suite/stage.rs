@@ -277,6 +277,7 @@ impl Stage {
             announced: None,
             quality: QualityRating::Unknown,
             reason: None,
+            definition: None,
             observed_from: ObservedFrom::Poll,
             observed_at: log::now(),
         };
@@ -499,6 +500,7 @@ impl Stage {
             number: Some(&facts.number(&number(), &account())),
             template: submitted.content.template(),
             template_facts: facts.template(&account(), &template).as_ref(),
+            asked_language: None,
             purpose: submitted.purpose,
             contact: &contact,
             suppression: &facts.suppression(contact_id),

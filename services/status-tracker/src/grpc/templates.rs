@@ -12,6 +12,11 @@ use assent_api::{
     Problems,
     content::{self, ParsedContent},
 };
+use assent_domain::{
+    events::TemplateStatus,
+    gates,
+    values::{LanguageCode, TemplateName, TemplateRef},
+};
 use assent_proto::v1::{self, template_service_server::TemplateService};
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
@@ -51,29 +56,68 @@ impl TemplateApi {
         self.ground.party(&*grpc::require(request, scope)?)
     }
 
-    /// The template of this name in this language. Meta's filter finds names that contain the one given, so all of them are
-    /// looked through; an id would not say whose template it is.
+    /// The template of this name in this language.
     async fn find(&self, account: &Account, name: &str, language: &str) -> Result<TemplateInfo, ApiError> {
+        let found = self.find_all(account, name, Some(language)).await?;
+        let found = found.into_iter().next();
+        found.ok_or_else(|| ApiError::new(ErrorCode::TemplateUnknown))
+    }
+
+    /// The translations of a template, or the one in this language. Meta's filter finds names that contain the one given, so all of
+    /// them are looked through; an id would not say whose template it is.
+    async fn find_all(
+        &self,
+        account: &Account,
+        name: &str,
+        language: Option<&str>,
+    ) -> Result<Vec<TemplateInfo>, ApiError> {
         let call = self.provider.call()?;
         let mut query = TemplateQuery {
             name: Some(name.to_owned()),
-            language: Some(language.to_owned()),
+            language: language.map(str::to_owned),
             ..TemplateQuery::default()
         };
+        let is_it = |info: &TemplateInfo| {
+            let is_in_language = language.is_none_or(|language| info.language.as_deref() == Some(language));
+            info.name.as_deref() == Some(name) && is_in_language
+        };
+        let mut found = Vec::new();
         for _ in 0..TEMPLATE_PAGES_MAX {
             let page = call.client.find_templates(&account.id, &account.token, &query).await;
             let page = page.map_err(|error| provider::call_error(&error, Quote::Shown))?;
-            let is_it =
-                |info: &TemplateInfo| info.name.as_deref() == Some(name) && info.language.as_deref() == Some(language);
-            if let Some(found) = page.templates.into_iter().find(is_it) {
-                return Ok(found);
-            }
+            found.extend(page.templates.into_iter().filter(is_it));
             query.after = page.next;
-            if query.after.is_none() {
+            let is_complete = language.is_some() && !found.is_empty();
+            if is_complete || query.after.is_none() {
                 break;
             }
         }
-        Err(ApiError::new(ErrorCode::TemplateUnknown))
+        Ok(found)
+    }
+
+    /// The translation that would be sent, as Meta lists it: the one named, or the fallback that stands in for it.
+    async fn sendable(&self, party: &Party, account: &Account, asked: &TemplateRef) -> Result<TemplateInfo, ApiError> {
+        let fallbacks = party.tenant.language_fallbacks.of(&asked.language);
+        if fallbacks.is_empty() {
+            return self.find(account, asked.name.as_str(), asked.language.as_str()).await;
+        }
+        let translations = self.find_all(account, asked.name.as_str(), None).await?;
+        let place = |language: &LanguageCode| {
+            let mut languages = translations.iter().map(|info| info.language.as_deref());
+            languages.position(|listed| listed == Some(language.as_str()))
+        };
+        let status = |place: Option<usize>| {
+            let word = place.and_then(|place| translations[place].status.as_ref());
+            word.map(|word| TemplateStatus::from_provider(word.as_str()))
+        };
+        let own = place(&asked.language);
+        let others: Vec<_> = fallbacks.iter().map(place).collect();
+        let chosen = match gates::fallback_for(status(own), others.iter().copied().map(status)) {
+            Some(fallback) => others[fallback],
+            None => own,
+        };
+        let chosen = chosen.and_then(|place| translations.into_iter().nth(place));
+        chosen.ok_or_else(|| ApiError::new(ErrorCode::TemplateUnknown))
     }
 
     /// The definition to preview: the one given, or Meta's.
@@ -85,9 +129,10 @@ impl TemplateApi {
         if let Some(definition) = &request.get_ref().definition {
             return parts::definition(Some(definition), "definition");
         }
-        let account = self.enter(request, Scope::Read, &request.get_ref().waba_id)?;
-        check_names(&named.name, &named.language, "content.")?;
-        let info = self.find(&account, &named.name, &named.language).await?;
+        let party = self.party(request, Scope::Read)?;
+        let (id, token) = provider::account(&party, &request.get_ref().waba_id)?;
+        let asked = check_names(&named.name, &named.language, "content.")?;
+        let info = self.sendable(&party, &Account { id, token }, &asked).await?;
         Definition::from_info(&info).ok_or_else(|| ApiError::new(ErrorCode::TemplateUnknown))
     }
 }
@@ -244,8 +289,11 @@ impl TemplateService for TemplateApi {
         request: Request<v1::PreviewTemplateRequest>,
     ) -> Result<Response<v1::PreviewTemplateResponse>, Status> {
         let _party = self.party(&request, Scope::Read)?;
-        let content = request.get_ref().content.clone().unwrap_or_default();
+        let mut content = request.get_ref().content.clone().unwrap_or_default();
         let definition = self.previewed(&request, &content).await?;
+        if request.get_ref().definition.is_none() {
+            content.language.clone_from(&definition.language);
+        }
         let preview = if request.get_ref().with_examples {
             definition.render_examples()
         } else {
@@ -256,22 +304,20 @@ impl TemplateService for TemplateApi {
         };
         Ok(Response::new(v1::PreviewTemplateResponse {
             preview: Some(render::preview(&preview)),
+            language: definition.language,
         }))
     }
 }
 
 /// Names that no template can have are refused before Meta is asked for them.
-fn check_names(name: &str, language: &str, within: &str) -> Result<(), ApiError> {
+fn check_names(name: &str, language: &str, within: &str) -> Result<TemplateRef, ApiError> {
     let mut problems = Problems::new();
-    let _name = problems.keep(
-        &format!("{within}name"),
-        assent_domain::values::TemplateName::try_new(name),
-    );
-    let _language = problems.keep(
-        &format!("{within}language"),
-        assent_domain::values::LanguageCode::try_new(language),
-    );
-    problems.into_result()
+    let name = problems.keep(&format!("{within}name"), TemplateName::try_new(name));
+    let language = problems.keep(&format!("{within}language"), LanguageCode::try_new(language));
+    match (name, language) {
+        (Some(name), Some(language)) => Ok(TemplateRef { name, language }),
+        _ => Err(problems.into_error()),
+    }
 }
 
 fn query_of(request: &v1::ListTemplatesRequest) -> Result<TemplateQuery, ApiError> {
@@ -338,7 +384,8 @@ fn message_of(content: v1::TemplateContent) -> Result<Template, ApiError> {
 fn unfit(invalid: &Invalid, message: &Template) -> ApiError {
     let mut problems = Problems::new();
     for problem in &invalid.problems {
-        problems.add(paths::of_message(message, &problem.path), provider::describe(problem));
+        let field = content::template_path(&message.components, "content", &problem.path);
+        problems.add(field, provider::describe(problem));
     }
     problems.into_error()
 }

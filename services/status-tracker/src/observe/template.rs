@@ -61,6 +61,7 @@ pub(crate) fn seen(
         reason: listed_reason
             .map(Term::from_provider)
             .or_else(|| known_reason.and_then(|known| known.reason.clone())),
+        definition: assent_api::template::recorded(info),
         template,
         observed_from: ObservedFrom::Poll,
         observed_at,
@@ -116,6 +117,7 @@ pub(crate) fn is_news(seen: &TemplateObserved, known: &TemplateObserved, facts: 
         || facts.status != seen.status
         || facts.category != seen.category
         || facts.announced != seen.announced
+        || facts.definition != seen.definition
 }
 
 /// What a callback makes of what is known; `None` if it is nothing new, or too old to say.

@@ -1,9 +1,6 @@
 //! Paths in Meta's JSON as paths in our requests.
 
-use assent_whatsapp::{
-    message::{Component, Template},
-    template::Part,
-};
+use assent_whatsapp::template::Part;
 
 /// A path of a definition, e.g. `components[3].buttons[1].text`; `within` is where the definition's fields are.
 pub(super) fn of_definition(within: &str, parts: &[Part], path: &str) -> String {
@@ -59,48 +56,6 @@ fn button(rest: &str) -> String {
     format!("{of_button}].{field}")
 }
 
-/// A path of a message that fills a template, e.g. `template.components[1].parameters[0].text`.
-pub(super) fn of_message(message: &Template, path: &str) -> String {
-    match path.strip_prefix("template.").unwrap_or(path) {
-        "name" => "content.name".to_owned(),
-        "language.code" => "content.language".to_owned(),
-        within => format!("content{}", of_component(&message.components, within)),
-    }
-}
-
-/// What follows the content or its card, with its leading dot.
-fn of_component(components: &[Component], path: &str) -> String {
-    let Some((index, rest)) = indexed(path, "components") else {
-        return String::new();
-    };
-    let rest = rest.trim_start_matches('.');
-    let parameter = |list: &str| match indexed(rest, "parameters") {
-        Some((at, ".parameter_name")) => format!(".{list}[{at}].name"),
-        Some((at, _)) => format!(".{list}[{at}]"),
-        None => format!(".{list}"),
-    };
-    match components.get(index) {
-        Some(Component::Header(_)) => parameter("header_parameters"),
-        Some(Component::Body(_)) => parameter("body_parameters"),
-        Some(Component::Button { .. }) => {
-            let before = components[..index].iter();
-            let at = before
-                .filter(|component| matches!(component, Component::Button { .. }))
-                .count();
-            format!(".buttons[{at}]")
-        }
-        Some(Component::LimitedTimeOffer { .. }) => ".offer_ends_at".to_owned(),
-        Some(Component::Carousel(cards)) => match indexed(rest, "cards") {
-            Some((at, within)) => {
-                let card = cards.get(at).map_or(&[][..], |card| card.components.as_slice());
-                format!(".cards[{at}]{}", of_component(card, within.trim_start_matches('.')))
-            }
-            None => ".cards".to_owned(),
-        },
-        None => String::new(),
-    }
-}
-
 /// The index of `name[index]` at the beginning of a path, and what follows.
 fn indexed<'p>(path: &'p str, name: &str) -> Option<(usize, &'p str)> {
     let (index, rest) = path.strip_prefix(name)?.strip_prefix('[')?.split_once(']')?;
@@ -145,35 +100,5 @@ mod tests {
             of("components[5].limited_time_offer.text"),
             "definition.parts.offer.text"
         );
-    }
-
-    #[test]
-    fn paths_of_a_message_are_those_of_the_content() {
-        let written = assent_whatsapp::message::WrittenTemplate {
-            name: "a".into(),
-            language: "en".into(),
-            components: json!([{"type": "body", "parameters": []},
-                {"type": "button", "sub_type": "url", "index": "0", "parameters": []},
-                {"type": "button", "sub_type": "url", "index": "1", "parameters": []},
-                {"type": "carousel", "cards": [{"card_index": 0, "components": [{"type": "body", "parameters": []}]}]}]),
-        };
-        let message = Template::from_written(&written).unwrap();
-        let of = |path: &str| of_message(&message, path);
-        assert_eq!(of("template.name"), "content.name");
-        assert_eq!(of("template.language.code"), "content.language");
-        assert_eq!(of("template.components"), "content");
-        assert_eq!(of("template.components[0].parameters"), "content.body_parameters");
-        assert_eq!(
-            of("template.components[0].parameters[2].text"),
-            "content.body_parameters[2]"
-        );
-        assert_eq!(
-            of("template.components[0].parameters[2].parameter_name"),
-            "content.body_parameters[2].name"
-        );
-        assert_eq!(of("template.components[2].index"), "content.buttons[1]");
-        assert_eq!(of("template.components[3].cards"), "content.cards");
-        let nested = "template.components[3].cards[0].components[0].parameters[1].text";
-        assert_eq!(of(nested), "content.cards[0].body_parameters[1]");
     }
 }
