@@ -83,6 +83,7 @@ fn the_contract_has_the_services_and_methods_it_promises() {
         "TrackingService.GetDigest",
         "EventService.Subscribe",
         "MediaService.GetMedia",
+        "MediaService.UploadMedia",
     ];
     assert_eq!(methods, promised.iter().map(ToString::to_string).collect());
 }

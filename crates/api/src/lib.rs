@@ -11,6 +11,7 @@
 //! | [`decision`] | | decisions, dry runs, the error of a refusal |
 //! | [`message`] | | a message, its timeline and its story out of its events |
 //! | [`template`] | | what a template consists of, and what does not fit it |
+//! | [`provider`] | | what Meta answered to a call made for a caller |
 //! | [`problems`] | what is wrong with a request | |
 
 pub mod category;
@@ -20,6 +21,7 @@ pub mod ids;
 pub mod inbound;
 pub mod message;
 pub mod problems;
+pub mod provider;
 pub mod recipient;
 pub mod tags;
 pub mod template;

@@ -7,17 +7,17 @@
 //!    checkpoint: from then on it cannot be forgotten.
 //! 2. `fetch` asks Meta for its address, downloads it, compares the hash, seals it in pieces by the key that its message is
 //!    sealed with, and stores it (`store`). Only then is `media.stored` appended.
-//! 3. `grpc` opens the pieces again for a caller. Whoever erases the person destroys that key, and with it the file.
+//! 3. `library` opens the pieces again for a caller. Whoever erases the person destroys that key, and with it the file.
 //!
 //! Every step may be repeated: the same file has the same id, and storing it again replaces it by itself.
 
 mod due;
 mod fetch;
-mod grpc;
+mod library;
 mod reader;
 mod store;
 
-pub(crate) use self::{fetch::Fetching, grpc::MediaApi, reader::run, store::FileStore};
+pub(crate) use self::{fetch::Fetching, library::Library, reader::run, store::FileStore};
 
 use assent_event_store::EventStore;
 

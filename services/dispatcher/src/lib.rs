@@ -33,6 +33,7 @@ mod check;
 mod config;
 mod decisions;
 mod dispatcher;
+mod grpc;
 mod inbound;
 pub mod limits;
 mod metrics;
@@ -93,8 +94,9 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<()> {
             inbound::run(fetching.clone(), shard)
         });
     }
-    let media = inbound::MediaApi::new(host.platform.clone(), files);
-    host.add_service(MediaServiceServer::new(media).max_decoding_message_size(limits::REQUEST_BYTES_MAX));
+    let library = inbound::Library::new(host.platform.clone(), files);
+    let media = MediaServiceServer::new(grpc::MediaApi::new(Arc::clone(&dispatcher), library));
+    host.add_service(media.max_decoding_message_size(limits::REQUEST_BYTES_MAX));
     dispatcher.available();
     Ok(())
 }

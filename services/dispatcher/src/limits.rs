@@ -30,8 +30,8 @@ pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::
 /// Outcomes that may wait to be recorded, for each slot.
 pub const FLIGHTS_PER_SLOT: usize = 4;
 
-/// Largest request to our gRPC services, in bytes.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Largest request to our gRPC services, in bytes: a chunk of a file and what is around it.
+pub const REQUEST_BYTES_MAX: usize = 260 * 1024;
 
 /// Files of one shard that are fetched at a time.
 pub const FILES_AT_ONCE: usize = 4;
@@ -89,3 +89,18 @@ pub const MEDIA_FIRST_LOOK: Duration = Duration::from_millis(200);
 
 /// Problems of one file that are recorded.
 pub const FILE_PROBLEMS_MAX: usize = 10;
+
+/// Files that callers hand over at a time; who comes beyond is told to come later.
+pub const CALLERS_FILES_AT_ONCE: usize = 16;
+
+/// Mebibytes of such files in memory at a time; more than the largest file.
+pub const CALLERS_MEBIBYTES_AT_ONCE: usize = 128;
+
+/// How long a caller's next chunk may take.
+pub const CALLERS_CHUNK_MAX: Duration = Duration::from_secs(30);
+
+/// Longest name of a file that a caller hands over, in characters.
+pub const FILENAME_CHARS_MAX: usize = 240;
+
+/// Longest media type that a caller gives with a file, in characters.
+pub const MEDIA_TYPE_CHARS_MAX: usize = 255;

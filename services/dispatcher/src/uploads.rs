@@ -13,11 +13,12 @@
 //!   younger, we have learned that it keeps them shorter: all ids of that number that are as old are forgotten, and the
 //!   message is tried again with a new one.
 
+mod counter;
 mod job;
 mod links;
 mod table;
 
-pub(crate) use self::table::prepare;
+pub(crate) use self::{counter::Counter, table::prepare};
 
 use self::{links::MediaLink, table::Upload};
 use crate::{config::MediaConfig, dispatcher::Dispatcher, limits};
@@ -251,7 +252,7 @@ pub(crate) fn prepare_message(
 
 fn link_hash(dispatcher: &Dispatcher, submitted: &Submitted, link: &MediaLink) -> Hash {
     let credential = submitted.fetch_credential.as_ref().map_or("", Label::as_str);
-    let parts = [submitted.tenant.as_str(), credential, link.kind_name(), &link.link].map(str::as_bytes);
+    let parts = [submitted.tenant.as_str(), credential, link.kind.as_str(), &link.link].map(str::as_bytes);
     dispatcher.platform.hasher.keyed_hash("media_link", &parts)
 }
 

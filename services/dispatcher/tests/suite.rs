@@ -6,6 +6,8 @@
 mod chaos;
 #[path = "suite/files.rs"]
 mod files;
+#[path = "suite/handed_over.rs"]
+mod handed_over;
 #[path = "suite/held_back.rs"]
 mod held_back;
 #[path = "suite/links.rs"]

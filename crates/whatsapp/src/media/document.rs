@@ -1,5 +1,7 @@
 //! The media type of a document.
 
+use super::inspect;
+
 /// What Meta lists for documents, by the extension of their names (Cloud API, "Media", supported media types).
 const BY_EXTENSION: [(&str, &str); 8] = [
     ("txt", "text/plain"),
@@ -24,13 +26,16 @@ const BY_EXTENSION: [(&str, &str); 8] = [
 /// What is left when nothing else is known. Meta may refuse it, and says so at the upload.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// The media type to upload a document under: by its first bytes, else as its server claims, else by its name.
+/// The media type to upload a document under: by its contents, else as its server claims, else by its name.
 ///
 /// A claim is taken without its parameters; many servers claim `application/octet-stream` for whatever they do not know, so
 /// that counts as no claim.
 pub fn document_type(file: &[u8], claimed: Option<&str>, filename: Option<&str>) -> String {
     if file.starts_with(b"%PDF-") {
         return "application/pdf".to_owned();
+    }
+    if let Some(known) = inspect(file).ok().and_then(|file| file.media_type()) {
+        return known.to_owned();
     }
     let claim = claimed
         .and_then(|claim| claim.split(';').next())
@@ -61,6 +66,8 @@ fn is_media_type(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const PICTURE: &[u8] = include_bytes!("../../../../services/simulator/assets/picture.png");
+
     #[test]
     fn bytes_come_before_claims_and_claims_before_names() {
         let table = [
@@ -70,6 +77,7 @@ mod tests {
             (b"x", Some("not a type"), Some("a.xlsx"), BY_EXTENSION[5].1),
             (b"x", None, Some("pdf"), UNKNOWN),
             (b"x", None, None, UNKNOWN),
+            (PICTURE, Some("text/html"), Some("scan.pdf"), "image/png"),
         ];
         for (file, claimed, name, expected) in table {
             assert_eq!(document_type(file, claimed, name), expected, "{claimed:?} {name:?}");

@@ -57,6 +57,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Sticker => "sticker",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::Video => "video",
+            Self::Document => "document",
+        }
+    }
+
     /// The most bytes that such a file may ever have (Cloud API, "Media"); [`check`] knows exactly.
     pub const fn bytes_max(self) -> usize {
         match self {

@@ -6,7 +6,7 @@ use super::{
     used_of,
 };
 use crate::{dispatcher::Dispatcher, limits, metrics};
-use assent_domain::values::Timestamp;
+use assent_domain::values::{PhoneNumberId, Timestamp};
 use assent_fetch::{Credential, FetchError, Fetched};
 use assent_runtime::log;
 use assent_whatsapp::{
@@ -71,7 +71,7 @@ impl Uploads {
         match table::link(store, &wanted.hash, now).await? {
             Some(Link::Bad(unfit, until)) => return Ok(Known::Bad { unfit, until }),
             Some(Link::Leads(content)) => {
-                let hash = upload_hash(dispatcher, wanted, &content);
+                let hash = upload_hash(dispatcher, &wanted.place(), &content);
                 if let Some(upload) = table::upload(store, &hash, now).await? {
                     metrics::upload("known");
                     return Ok(self.ready(&upload, hash));
@@ -85,14 +85,7 @@ impl Uploads {
         let fetched = self.fetch(dispatcher, wanted, most).await?;
         self.check(wanted.link.kind, &fetched)?;
         let content = *ContentHash::of(&fetched.bytes).as_bytes();
-        let hash = upload_hash(dispatcher, wanted, &content);
-        let upload = match table::upload(store, &hash, log::now()).await? {
-            Some(upload) => {
-                metrics::upload("known");
-                upload
-            }
-            None => self.upload(dispatcher, wanted, token, fetched, hash).await?,
-        };
+        let (upload, hash) = upload(dispatcher, &wanted.place(), token, fetched, &content).await?;
         let fresh = log::now() + Duration::from_millis(self.config.link_fresh_ms);
         table::put_link(store, &wanted.hash, Ok(&content), fresh).await?;
         table::remove_old(store, log::now()).await?;
@@ -139,39 +132,83 @@ impl Uploads {
             problems: problems.map(ToString::to_string).collect(),
         }))
     }
+}
 
-    async fn upload(
-        &self,
-        dispatcher: &Dispatcher,
-        wanted: &Wanted,
-        token: &Secret,
-        fetched: Fetched,
-        hash: Hash,
-    ) -> Result<Upload, Ended> {
-        let inspected = media::inspect(&fetched.bytes).unwrap_or(File::Other);
-        let media_type = match inspected.media_type() {
-            Some(media_type) if wanted.link.kind != Kind::Document => media_type.to_owned(),
-            _ => media::document_type(
-                &fetched.bytes,
-                fetched.media_type.as_deref(),
-                wanted.link.filename.as_deref(),
-            ),
-        };
-        let file = MediaFile {
-            bytes: fetched.bytes,
-            media_type,
-            filename: wanted.link.filename.clone(),
-        };
-        let uploaded_at = log::now();
-        let uploading = dispatcher.client.upload_media(wanted.number.as_str(), token, &file);
-        let id = uploading.await.map_err(|error| refused(&error))?;
-        metrics::upload("uploaded");
-        let upload = Upload { id, uploaded_at };
-        let number = number_hash(dispatcher, &wanted.number);
-        let until = uploaded_at + limits::UPLOAD_USED_FOR;
-        table::put_upload(&dispatcher.platform.store, (&number, &hash), &upload, until).await?;
-        Ok(upload)
+impl Wanted {
+    fn place(&self) -> Place<'_> {
+        Place {
+            number: &self.number,
+            kind: self.link.kind,
+            filename: self.link.filename.as_deref(),
+        }
     }
+}
+
+/// For what a file is uploaded.
+pub(super) struct Place<'a> {
+    /// The number that Meta's id is good for.
+    pub(super) number: &'a PhoneNumberId,
+    /// What it will be sent as.
+    pub(super) kind: Kind,
+    /// The name of a document.
+    pub(super) filename: Option<&'a str>,
+}
+
+/// Why there is no id of a file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadError {
+    /// What is known of files cannot be read or written.
+    #[error("what is known of files cannot be read or written: {0}")]
+    Store(#[from] sqlx::Error),
+    /// Meta did not take it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl From<UploadError> for Ended {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Store(error) => error.into(),
+            UploadError::Call(error) => refused(&error),
+        }
+    }
+}
+
+/// Meta's id of contents, `content` being their SHA-256: the one that is known, or a new one; and what it is known by.
+pub(super) async fn upload(
+    dispatcher: &Dispatcher,
+    place: &Place<'_>,
+    token: &Secret,
+    file: Fetched,
+    content: &Hash,
+) -> Result<(Upload, Hash), UploadError> {
+    let store = &dispatcher.platform.store;
+    let hash = upload_hash(dispatcher, place, content);
+    if let Some(upload) = table::upload(store, &hash, log::now()).await? {
+        metrics::upload("known");
+        return Ok((upload, hash));
+    }
+    let inspected = media::inspect(&file.bytes).unwrap_or(File::Other);
+    let media_type = match inspected.media_type() {
+        Some(media_type) if place.kind != Kind::Document => media_type.to_owned(),
+        _ => media::document_type(&file.bytes, file.media_type.as_deref(), place.filename),
+    };
+    let file = MediaFile {
+        bytes: file.bytes,
+        media_type,
+        filename: place.filename.map(str::to_owned),
+    };
+    let uploaded_at = log::now();
+    let id = dispatcher
+        .client
+        .upload_media(place.number.as_str(), token, &file)
+        .await?;
+    metrics::upload("uploaded");
+    let upload = Upload { id, uploaded_at };
+    let number = number_hash(dispatcher, place.number);
+    let until = uploaded_at + limits::UPLOAD_USED_FOR;
+    table::put_upload(store, (&number, &hash), &upload, until).await?;
+    Ok((upload, hash))
 }
 
 /// The credential that the link names, as it stands in the tenants file now.
@@ -188,10 +225,10 @@ fn credential(dispatcher: &Dispatcher, wanted: &Wanted) -> Result<Option<Credent
 }
 
 /// Contents at a number, by a keyed hash: the hash of a known file would tell who sent it.
-fn upload_hash(dispatcher: &Dispatcher, wanted: &Wanted, content: &Hash) -> Hash {
+fn upload_hash(dispatcher: &Dispatcher, place: &Place<'_>, content: &Hash) -> Hash {
     let parts = [
-        wanted.number.as_str().as_bytes(),
-        wanted.link.kind_name().as_bytes(),
+        place.number.as_str().as_bytes(),
+        place.kind.as_str().as_bytes(),
         content,
     ];
     dispatcher.platform.hasher.keyed_hash("media_upload", &parts)

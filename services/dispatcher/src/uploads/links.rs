@@ -16,19 +16,6 @@ pub(super) struct MediaLink {
     pub(super) filename: Option<String>,
 }
 
-impl MediaLink {
-    pub(super) fn kind_name(&self) -> &'static str {
-        match self.kind {
-            Kind::Image => "image",
-            Kind::Sticker => "sticker",
-            Kind::Audio => "audio",
-            Kind::Voice => "voice",
-            Kind::Video => "video",
-            Kind::Document => "document",
-        }
-    }
-}
-
 /// The JSON that may have links, and Meta's word for what it is; `None` if it cannot have any.
 pub(super) fn payload(content: &mut Content) -> Option<(&'static str, &mut Value)> {
     match content {

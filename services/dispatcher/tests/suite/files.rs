@@ -116,11 +116,11 @@ async fn read(at: SocketAddr, key: &Secret, file: &str) -> Result<(FileInfo, Vec
     Ok((info, bytes))
 }
 
-fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     status.get_error_details().error_info().unwrap().reason.clone()
 }
 
-async fn serving(stage: &Stage, config: &Config) -> (Running, SocketAddr) {
+pub(crate) async fn serving(stage: &Stage, config: &Config) -> (Running, SocketAddr) {
     let mut dispatcher = stage.dispatcher_with(config).await;
     let at = dispatcher.serve().await;
     (dispatcher, at)

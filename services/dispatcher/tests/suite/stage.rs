@@ -58,7 +58,7 @@ pub(crate) struct Stage {
     pub(crate) platform: Platform,
     pub(crate) simulator: Handle,
     pub(crate) config: Config,
-    /// May read, for the tenant and for another one.
+    /// May read and send, for the tenant and for another one.
     pub(crate) keys: [ApiKey; 2],
     next: AtomicU32,
     _dir: TempDir,
@@ -148,7 +148,7 @@ secret = { env = "V" }
 async fn platform(dir: &TempDir, keys: &[ApiKey; 2]) -> Platform {
     let reader = |key: &ApiKey| {
         let (id, sha256) = (&key.id, &key.sha256);
-        format!("[[tenants.keys]]\nid = \"{id}\"\nsha256 = \"{sha256}\"\nscopes = [\"read\"]\n")
+        format!("[[tenants.keys]]\nid = \"{id}\"\nsha256 = \"{sha256}\"\nscopes = [\"read\", \"send\"]\n")
     };
     let tenants = format!(
         "[[tenants]]\nid = \"{TENANT}\"\nshard = 0\napp_secrets = [{{ env = \"S\" }}]\naccess_token = {{ env = \"T\" }}\n\

@@ -1,14 +1,14 @@
-//! Calls to Meta on behalf of a caller: with which token, how many at a time, and what its refusals mean to the caller.
+//! Calls to Meta on behalf of a caller: with which token, how many at a time, and what is wrong with them.
 
 use super::Party;
+pub(super) use assent_api::provider::{Quote, call_error};
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
     config,
 };
 use assent_whatsapp::{
-    GraphError, Secret,
+    Secret,
     client::{CallError, ChangeError, Client},
-    error_table::{RetryClass, Scope},
     message::Problem,
 };
 use std::{sync::Arc, time::Duration};
@@ -17,14 +17,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Calls of callers at a time; the polls have a bound of their own.
 const CALLS_IN_FLIGHT_MAX: usize = 16;
 
-/// When it is worth asking again while Meta does not answer.
-const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// When it is worth asking again after Meta throttled; its management limits are by the hour.
-const THROTTLED_RETRY_AFTER: Duration = Duration::from_mins(1);
-
-/// Longest sentence of Meta's that is passed on, in characters.
-const QUOTE_CHARS_MAX: usize = 300;
+/// When it is worth asking again while too many calls are under way.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Meta, for callers.
 #[derive(Debug, Clone)]
@@ -50,7 +44,7 @@ impl Provider {
     /// Whoever finds too many calls under way is told so at once: waiting would only pass Meta's slowness on.
     pub(super) fn call(&self) -> Result<Call<'_>, ApiError> {
         let permit = self.calls.try_acquire();
-        let permit = permit.map_err(|_| ApiError::new(ErrorCode::Overloaded).retry_after(UNAVAILABLE_RETRY_AFTER))?;
+        let permit = permit.map_err(|_| ApiError::new(ErrorCode::Overloaded).retry_after(BUSY_RETRY_AFTER))?;
         Ok(Call {
             client: &self.client,
             _permit: permit,
@@ -83,28 +77,6 @@ pub(super) fn token(party: &Party, phone_number_id: &str) -> Result<Secret, ApiE
         .ok_or_else(|| ApiError::new(ErrorCode::ProviderRefused).message("there is no access token for this number"))
 }
 
-/// Whether Meta's own sentence may be shown: it may quote the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quote {
-    /// The request holds nothing personal.
-    Shown,
-    /// It does.
-    Hidden,
-}
-
-/// A failed call as the caller learns of it.
-pub(super) fn call_error(error: &CallError, quote: Quote) -> ApiError {
-    match error {
-        CallError::Graph(error) => graph_error(error, quote),
-        CallError::Endless => ApiError::internal(error),
-        CallError::NotSent(_) | CallError::Timeout | CallError::ConnectionLost | CallError::Unreadable { .. } => {
-            ApiError::new(ErrorCode::ProviderUnavailable)
-                .message(error.to_string())
-                .retry_after(UNAVAILABLE_RETRY_AFTER)
-        }
-    }
-}
-
 /// A failed call for a page of a list.
 pub(super) fn page_error(error: &CallError, quote: Quote) -> ApiError {
     match error {
@@ -133,44 +105,4 @@ pub(super) fn change_error(error: &ChangeError, quote: Quote, field: impl Fn(&Pr
 /// A problem as one sentence.
 pub(super) fn describe(problem: &Problem) -> String {
     format!("has {}; allowed: {}", problem.found, problem.allowed)
-}
-
-fn graph_error(error: &GraphError, quote: Quote) -> ApiError {
-    let entry = error.entry();
-    let code = match (error.code, entry.retry) {
-        (132_001, _) => ErrorCode::TemplateUnknown,
-        (139_102, _) => ErrorCode::Conflict,
-        (_, RetryClass::Safe) => ErrorCode::ProviderThrottled,
-        (_, RetryClass::UnsafeMayHaveBeenSent) if error.is_transient != Some(false) && entry.scope != Scope::Token => {
-            ErrorCode::ProviderUnavailable
-        }
-        _ => ErrorCode::ProviderRefused,
-    };
-    let mut answer = ApiError::new(code)
-        .message(format!("Meta answered {}: {}", error.code, entry.meaning))
-        .metadata("provider_code", error.code.to_string())
-        .metadata("remedy", entry.remedy);
-    if let Some(subcode) = error.subcode {
-        answer = answer.metadata("provider_subcode", subcode.to_string());
-    }
-    if let Some(trace_id) = &error.trace_id {
-        answer = answer.metadata("provider_trace_id", cut(trace_id));
-    }
-    let sentence = error
-        .user_message
-        .as_ref()
-        .or(error.details.as_ref())
-        .or(error.message.as_ref());
-    if let Some(sentence) = sentence.filter(|_| quote == Quote::Shown) {
-        answer = answer.metadata("provider_message", cut(sentence));
-    }
-    match code {
-        ErrorCode::ProviderThrottled => answer.retry_after(THROTTLED_RETRY_AFTER),
-        ErrorCode::ProviderUnavailable | ErrorCode::Conflict => answer.retry_after(UNAVAILABLE_RETRY_AFTER),
-        _ => answer,
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(QUOTE_CHARS_MAX).collect()
 }

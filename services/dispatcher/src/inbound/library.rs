@@ -1,4 +1,4 @@
-//! `MediaService`: reading files back.
+//! Reading files back.
 
 use super::{
     due,
@@ -10,26 +10,26 @@ use assent_domain::{
     values::FileId,
 };
 use assent_event_store::{DataKey, ReadError};
-use assent_proto::v1::{self, get_media_response::Part, media_service_server::MediaService};
+use assent_proto::v1::{self, get_media_response::Part};
 use assent_runtime::{
     api_error::{ApiError, ErrorCode},
-    grpc, log,
+    log,
     platform::Platform,
     streams::{Subject, purpose},
-    tenants::{Scope, Tenant},
+    tenants::Tenant,
 };
 use assent_sealed::Sealed;
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 /// When it is worth asking again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The service as tonic calls it.
+/// The files that people sent, for callers.
 #[derive(Debug, Clone)]
-pub(crate) struct MediaApi {
+pub(crate) struct Library {
     platform: Platform,
     files: FileStore,
     readers: Arc<Semaphore>,
@@ -46,13 +46,27 @@ struct Reading {
     _reader: OwnedSemaphorePermit,
 }
 
-impl MediaApi {
+impl Library {
     pub(crate) fn new(platform: Platform, files: FileStore) -> Self {
         Self {
             platform,
             files,
             readers: Arc::new(Semaphore::new(limits::FILE_READERS_MAX)),
         }
+    }
+
+    /// What a file of the tenant's is, then its bytes.
+    pub(crate) async fn read(
+        &self,
+        tenant: &Tenant,
+        file: &str,
+    ) -> Result<BoxStream<'static, Result<v1::GetMediaResponse, Status>>, ApiError> {
+        let reading = self.open(tenant, file).await?;
+        let parts = futures::stream::try_unfold(reading, |mut reading| async {
+            let part = reading.part().await?;
+            Ok(part.map(|part| (v1::GetMediaResponse { part: Some(part) }, reading)))
+        });
+        Ok(parts.boxed())
     }
 
     async fn open(&self, tenant: &Tenant, text: &str) -> Result<Reading, ApiError> {
@@ -147,25 +161,6 @@ impl Reading {
         let opened = self.key.open_bytes(&sealed, &place(self.file, piece, self.pieces));
         self.next += 1;
         Ok(Some(Part::Chunk(opened.map_err(ApiError::internal)?)))
-    }
-}
-
-#[tonic::async_trait]
-impl MediaService for MediaApi {
-    type GetMediaStream = BoxStream<'static, Result<v1::GetMediaResponse, Status>>;
-
-    async fn get_media(&self, request: Request<v1::GetMediaRequest>) -> Result<Response<Self::GetMediaStream>, Status> {
-        let principal = grpc::require(&request, Scope::Read)?;
-        let tenants = self.platform.tenants.tenants();
-        let tenant = tenants
-            .by_id(&principal.tenant)
-            .ok_or_else(|| ApiError::new(ErrorCode::ApiKeyInvalid))?;
-        let reading = self.open(tenant, &request.get_ref().file_id).await?;
-        let parts = futures::stream::try_unfold(reading, |mut reading| async {
-            let part = reading.part().await?;
-            Ok(part.map(|part| (v1::GetMediaResponse { part: Some(part) }, reading)))
-        });
-        Ok(Response::new(parts.boxed()))
     }
 }
 
