@@ -37,6 +37,12 @@ pub(crate) struct Send {
     /// Label for filters and counts; never personal data
     #[arg(long = "tag", value_name = "NAME=TEXT")]
     tags: Vec<String>,
+    /// Campaign it is part of
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
+    /// Name in the tenants file of the credential by which linked files are fetched
+    #[arg(long, value_name = "NAME")]
+    fetch_credential: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -100,7 +106,8 @@ pub(crate) async fn send(command: &Send) -> anyhow::Result<ExitCode> {
         wait_for: wait_for.into(),
         expiry: ttl.map(send_message_request::Expiry::Ttl),
         tags: command.tags.iter().map(tag).collect::<Result<_, _>>()?,
-        ..SendMessageRequest::default()
+        campaign: command.campaign.clone().unwrap_or_default(),
+        fetch_credential: command.fetch_credential.clone().unwrap_or_default(),
     };
     let mut client = MessageServiceClient::new(command.target.connect(Service::Messages).await?);
     let response = match client.send_message(request).await {
