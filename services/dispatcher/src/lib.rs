@@ -44,6 +44,7 @@ mod progress;
 mod record;
 mod send;
 mod settle;
+mod tables;
 mod uploads;
 mod watch;
 

@@ -4,6 +4,7 @@
 //! in the same transaction. Only what differs from the last time is written, so a message that opens and closes between
 //! two checkpoints costs nothing. The table is a read model: it could be rebuilt from the first event on.
 
+use crate::tables;
 use assent_domain::values::{MessageId, Timestamp};
 use assent_event_store::{Checkpoint, EventStore, FeedError, ShardId};
 use sqlx::Row as _;
@@ -175,36 +176,20 @@ impl OpenSet {
     }
 }
 
+const POSTGRES_TABLES: [&str; 2] = [
+    "create schema if not exists assent_views",
+    "create table if not exists assent_views.dispatcher_open (
+         shard smallint not null, message uuid not null, state smallint not null, due_at bigint not null,
+         primary key (shard, message))",
+];
+
+const SQLITE_TABLES: [&str; 1] = ["create table if not exists dispatcher_open (
+         shard integer not null, message blob not null, state integer not null, due_at integer not null,
+         primary key (shard, message)) without rowid"];
+
 /// Makes the table, if it is not there.
 pub(crate) async fn prepare(store: &EventStore) -> Result<(), sqlx::Error> {
-    if let Some(pool) = store.postgres() {
-        let mut transaction = pool.begin().await?;
-        // The lock of everybody who makes something in this schema: two who make the schema itself at once would collide.
-        sqlx::query("select pg_advisory_xact_lock(7310578193325)")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("create schema if not exists assent_views")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "create table if not exists assent_views.dispatcher_open (
-                 shard smallint not null, message uuid not null, state smallint not null, due_at bigint not null,
-                 primary key (shard, message))",
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-    }
-    if let Some(pool) = store.sqlite() {
-        sqlx::query(
-            "create table if not exists dispatcher_open (
-                 shard integer not null, message blob not null, state integer not null, due_at integer not null,
-                 primary key (shard, message)) without rowid",
-        )
-        .execute(pool)
-        .await?;
-    }
-    Ok(())
+    tables::make(store, &POSTGRES_TABLES, &SQLITE_TABLES).await
 }
 
 /// Reads the table: what was open at the checkpoint.

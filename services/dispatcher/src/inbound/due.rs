@@ -1,5 +1,6 @@
 //! The files that are still to be fetched: a read model, written in the transaction of the reader's checkpoint.
 
+use crate::tables;
 use assent_domain::values::{FileId, Timestamp};
 use assent_event_store::{Checkpoint, EventStore, FeedError, ShardId};
 use uuid::Uuid;
@@ -18,52 +19,40 @@ pub(super) struct Due {
     pub(super) at: Timestamp,
 }
 
+const POSTGRES_TABLES: [&str; 2] = [
+    "create schema if not exists assent_views",
+    "create table if not exists assent_views.dispatcher_files_due (
+         shard smallint not null, file uuid not null, tenant text not null, position bigint not null,
+         tries integer not null, due_at bigint not null, primary key (shard, file))",
+];
+
+const SQLITE_TABLES: [&str; 1] = ["create table if not exists dispatcher_files_due (
+         shard integer not null, file blob not null, tenant text not null, position integer not null,
+         tries integer not null, due_at integer not null, primary key (shard, file)) without rowid"];
+
 /// Makes the table, if it is not there.
 pub(super) async fn prepare(store: &EventStore) -> Result<(), sqlx::Error> {
-    if let Some(pool) = store.postgres() {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("select pg_advisory_xact_lock(7310578193325)")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("create schema if not exists assent_views")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "create table if not exists assent_views.dispatcher_files_due (
-                 shard smallint not null, file uuid not null, tenant text not null, position bigint not null,
-                 tries integer not null, due_at bigint not null, primary key (shard, file))",
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-    }
-    if let Some(pool) = store.sqlite() {
-        sqlx::query(
-            "create table if not exists dispatcher_files_due (
-                 shard integer not null, file blob not null, tenant text not null, position integer not null,
-                 tries integer not null, due_at integer not null, primary key (shard, file)) without rowid",
-        )
-        .execute(pool)
-        .await?;
-    }
-    Ok(())
+    tables::make(store, &POSTGRES_TABLES, &SQLITE_TABLES).await
 }
 
 /// Adds files and moves the checkpoint, both or neither. A file that is there stays as it is.
 pub(super) async fn add(store: &EventStore, shard: ShardId, files: &[Due], step: &Checkpoint) -> Result<(), FeedError> {
     if let Some(pool) = store.postgres() {
         let mut transaction = pool.begin().await?;
-        for due in files {
+        if !files.is_empty() {
             sqlx::query(
                 "insert into assent_views.dispatcher_files_due (shard, file, tenant, position, tries, due_at)
-                 values ($1, $2, $3, $4, $5, $6) on conflict (shard, file) do nothing",
+                 select $1, file, tenant, position, tries, due_at
+                 from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[])
+                     as found (file, tenant, position, tries, due_at)
+                 on conflict (shard, file) do nothing",
             )
             .bind(shard.0 as i16)
-            .bind(due.file.uuid())
-            .bind(&due.tenant)
-            .bind(due.position as i64)
-            .bind(due.tries as i32)
-            .bind(due.at.as_micros())
+            .bind(files.iter().map(|due| due.file.uuid()).collect::<Vec<_>>())
+            .bind(files.iter().map(|due| due.tenant.as_str()).collect::<Vec<_>>())
+            .bind(files.iter().map(|due| due.position as i64).collect::<Vec<_>>())
+            .bind(files.iter().map(|due| due.tries as i32).collect::<Vec<_>>())
+            .bind(files.iter().map(|due| due.at.as_micros()).collect::<Vec<_>>())
             .execute(&mut *transaction)
             .await?;
         }

@@ -2,7 +2,7 @@
 //!
 //! Unlike read models this cannot be rebuilt once Meta has dropped the files, so its commits wait for the disk.
 
-use crate::limits;
+use crate::{limits, tables};
 use assent_domain::values::FileId;
 use assent_event_store::EventStore;
 use assent_sealed::KeyId;
@@ -32,7 +32,7 @@ pub(crate) enum FileStore {
     Sqlite(SqlitePool),
 }
 
-const POSTGRES_TABLES: [&str; 4] = [
+const POSTGRES_TABLES: [&str; 5] = [
     "create schema if not exists assent_media",
     "create table if not exists assent_media.files (
          file uuid primary key, tenant text not null, key uuid not null, size_bytes bigint not null,
@@ -48,6 +48,7 @@ const POSTGRES_TABLES: [&str; 4] = [
              alter table assent_media.pieces alter column sealed set storage external;
          end if;
      end $$",
+    "create index if not exists idx_files_key on assent_media.files (key)",
 ];
 
 const SQLITE_TABLES: [&str; 3] = [
@@ -64,18 +65,7 @@ impl FileStore {
     /// Opens the store and makes its tables, if they are not there.
     pub(super) async fn open(store: &EventStore) -> Result<Self, sqlx::Error> {
         if let Some(pool) = store.postgres() {
-            let mut transaction = pool.begin().await?;
-            // The lock of everybody who makes something beside the log: two who make a schema at once would collide.
-            sqlx::query("select pg_advisory_xact_lock(7310578193325)")
-                .execute(&mut *transaction)
-                .await?;
-            for statement in POSTGRES_TABLES {
-                sqlx::query(statement).execute(&mut *transaction).await?;
-            }
-            sqlx::query("create index if not exists idx_files_key on assent_media.files (key)")
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
+            tables::make_in_postgres(pool, &POSTGRES_TABLES).await?;
             return Ok(Self::Postgres(pool.clone()));
         }
         let dir = store.sqlite_dir().map(ToOwned::to_owned).unwrap_or_default();

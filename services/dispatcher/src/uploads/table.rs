@@ -1,6 +1,7 @@
 //! What is remembered of links and uploads. Losing it costs an upload, nothing else.
 
 use super::{Hash, Unfit};
+use crate::tables;
 use assent_domain::values::Timestamp;
 use assent_event_store::EventStore;
 
@@ -41,22 +42,7 @@ const SQLITE_TABLES: [&str; 3] = [
 
 /// Makes the tables, if they are not there.
 pub(crate) async fn prepare(store: &EventStore) -> Result<(), sqlx::Error> {
-    if let Some(pool) = store.postgres() {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("select pg_advisory_xact_lock(7310578193325)")
-            .execute(&mut *transaction)
-            .await?;
-        for statement in POSTGRES_TABLES {
-            sqlx::query(statement).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-    }
-    if let Some(pool) = store.sqlite() {
-        for statement in SQLITE_TABLES {
-            sqlx::query(statement).execute(pool).await?;
-        }
-    }
-    Ok(())
+    tables::make(store, &POSTGRES_TABLES, &SQLITE_TABLES).await
 }
 
 /// What is known of a link at `now`.
