@@ -4,7 +4,11 @@ use assent_event_store::EventStore;
 use sqlx::PgPool;
 
 /// Makes what is not there yet. Names in SQLite have no schema.
-pub(crate) async fn make(store: &EventStore, postgres: &[&'static str], sqlite: &[&'static str]) -> Result<(), sqlx::Error> {
+pub(crate) async fn make(
+    store: &EventStore,
+    postgres: &[&'static str],
+    sqlite: &[&'static str],
+) -> Result<(), sqlx::Error> {
     if let Some(pool) = store.postgres() {
         make_in_postgres(pool, postgres).await?;
     }
