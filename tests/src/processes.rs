@@ -138,6 +138,22 @@ impl ChildProcess {
         until(KILL_TIMEOUT, || !tree.iter().any(|id| running(*id)));
     }
 
+    /// SIGSTOP to it and all its descendants: they are there, hold their connections, and do nothing.
+    pub fn freeze_tree(&mut self) {
+        // It first, so that it starts no further children while they are listed.
+        self.signal(Signal::STOP);
+        for id in self.tree() {
+            id.signal(Signal::STOP);
+        }
+    }
+
+    /// SIGCONT to it and all its descendants.
+    pub fn thaw_tree(&mut self) {
+        for id in self.tree() {
+            id.signal(Signal::CONT);
+        }
+    }
+
     /// SIGTERM: asks it to drain and end. Does not wait; see [`wait`](Self::wait).
     pub fn terminate(&mut self) {
         self.signal(Signal::TERM);

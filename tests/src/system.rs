@@ -57,6 +57,8 @@ use role::{Launch, RolePorts, loopback};
 /// from the simulator.
 const LEARN_PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
+/// How long a probe may take.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a system is started. The default is what is shipped, with one business and a crowd that reads everything.
 #[derive(Debug, Clone)]
@@ -398,6 +400,30 @@ impl System {
         let url = format!("http://{}/metrics", self.admin_address(role));
         let answer = self.http.get(url).send().await?.error_for_status()?;
         Ok(answer.text().await?)
+    }
+
+    /// What keeps a role from being ready, by the names of the conditions; nothing if it is.
+    pub async fn not_ready_because(&self, role: Role) -> anyhow::Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            ready: bool,
+            conditions: Vec<Condition>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Condition {
+            name: String,
+            met: bool,
+        }
+        let url = format!("http://{}/readyz", self.admin_address(role));
+        let answer = self.http.get(url).timeout(PROBE_PATIENCE).send().await?;
+        let is_success = answer.status().is_success();
+        let page: Page = serde_json::from_slice(&answer.bytes().await?)?;
+        anyhow::ensure!(
+            page.ready == is_success,
+            "the status of {role} differs from what its page says"
+        );
+        let unmet = page.conditions.into_iter().filter(|condition| !condition.met);
+        Ok(unmet.map(|condition| condition.name).collect())
     }
 
     /// Waits until a template message of a business would be let through to somebody: numbers and templates are known.

@@ -3,6 +3,7 @@
 use crate::{
     admin::{self, Readiness},
     admission::Admission,
+    database,
     grpc::{GrpcError, GrpcServer},
     http::{HttpError, HttpServer, Protocol},
     lag,
@@ -85,8 +86,8 @@ impl Host {
         self.routes.add_service(service);
     }
 
-    /// Binds the ports and serves what was mounted, with the relay, the following of the tenants file, the expiry of keys and
-    /// the measuring of the feeds beside it. `descriptors` is what reflection tells.
+    /// Binds the ports and serves what was mounted, with the relay, the following of the tenants file, the expiry of keys,
+    /// the measuring of the feeds and the watch over the database beside it. `descriptors` is what reflection tells.
     pub async fn serve(
         &mut self,
         config: &RuntimeConfig,
@@ -118,6 +119,7 @@ impl Host {
             .spawn("feed-lag", Restart::After(Backoff::default()), move || {
                 lag::measure(store.clone(), stop.clone())
             });
+        self.watch_database();
 
         let routes = std::mem::replace(&mut self.routes, Routes::builder()).routes();
         let (directory, readiness, stop) = (self.platform.tenants.clone(), self.readiness.clone(), shutdown.clone());
@@ -130,6 +132,18 @@ impl Host {
             Ok(())
         });
         Ok(addresses)
+    }
+
+    /// Has the process called ready only while its database answers.
+    fn watch_database(&self) {
+        let condition = self.readiness.condition(database::CONDITION);
+        // The platform has just been read from it.
+        condition.met();
+        let (store, stop) = (self.platform.store.clone(), self.supervisor.shutdown().clone());
+        self.supervisor
+            .spawn("database", Restart::After(Backoff::default()), move || {
+                database::watch(store.clone(), condition.clone(), stop.clone())
+            });
     }
 
     /// Waits for the end of the process: its reason, if something failed. What was accepted is written before it returns.

@@ -15,6 +15,7 @@ pub mod admission;
 pub mod api_error;
 pub mod config;
 pub mod counters;
+mod database;
 pub mod erasures;
 pub mod facts;
 pub mod grpc;

@@ -2,9 +2,7 @@
 
 use crate::{limits, tail::LiveTail};
 use assent_event_store::{EventStore, ShardId};
-use assent_runtime::{
-    admin::Condition, admission::Admission, platform::Platform, shutdown::Shutdown, supervise::TaskResult,
-};
+use assent_runtime::{admission::Admission, platform::Platform, shutdown::Shutdown, supervise::TaskResult};
 use std::sync::Arc;
 
 /// The reader that decides; see the consent service.
@@ -18,7 +16,6 @@ pub(crate) async fn observe(
     platform: Platform,
     tails: Vec<Arc<LiveTail>>,
     admission: Admission,
-    log: Condition,
     shutdown: Shutdown,
 ) -> TaskResult {
     let mut gauge = Gauge::default();
@@ -34,12 +31,8 @@ pub(crate) async fn observe(
             Ok(sample) => {
                 let (depth, drained) = gauge.read(sample);
                 admission.observe_backlog(depth, drained);
-                log.met();
             }
-            Err(error) => {
-                log.unmet("the database does not answer");
-                tracing::warn!(error, "the backlog cannot be read; trying again");
-            }
+            Err(error) => tracing::warn!(error, "the backlog cannot be read; trying again"),
         }
     }
 }

@@ -113,17 +113,10 @@ pub async fn mount(config: &Config, host: &mut Host) -> anyhow::Result<Mounted> 
     }
     readiness.met();
 
-    let (admission, log) = (host.admission.clone(), host.readiness.condition("log"));
-    let (backlog_platform, stop) = (platform.clone(), shutdown.clone());
+    let (admission, backlog_platform, stop) = (host.admission.clone(), platform.clone(), shutdown.clone());
     host.supervisor
         .spawn("ingress-backlog", Restart::After(Backoff::default()), move || {
-            backlog::observe(
-                backlog_platform.clone(),
-                share.clone(),
-                admission.clone(),
-                log.clone(),
-                stop.clone(),
-            )
+            backlog::observe(backlog_platform.clone(), share.clone(), admission.clone(), stop.clone())
         });
 
     let ingress = Arc::new(Ingress {

@@ -29,8 +29,7 @@ pub const WATCH_SEND_MAX: Duration = Duration::from_secs(30);
 /// How often the backlog is looked at.
 pub const BACKLOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Longest wait for that look. A database that is frozen or cut off gives no error: without a bound ingress would go on
-/// calling itself ready.
+/// Longest wait for that look. A database that is frozen or cut off gives no error: without a bound the look would not end.
 pub const BACKLOG_LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// Largest body of a callback, in bytes; Meta's own limit.

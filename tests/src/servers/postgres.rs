@@ -109,6 +109,20 @@ impl PostgresServer {
         }
     }
 
+    /// Freezes the postmaster and all its children: connections stay, the kernel takes new ones, and nothing is answered.
+    pub fn freeze(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.freeze_tree();
+        }
+    }
+
+    /// Undoes [`freeze`](Self::freeze).
+    pub fn thaw(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.thaw_tree();
+        }
+    }
+
     /// Fast shutdown: clients are cut off, everything is written. Returns when it is down.
     pub async fn stop(&mut self) -> Result<(), ServerError> {
         let Some(mut process) = self.process.take() else {

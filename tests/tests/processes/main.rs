@@ -17,6 +17,7 @@ mod callbacks;
 mod collector;
 mod dashboards;
 mod doctor;
+mod frozen;
 mod hang_ups;
 mod kills;
 mod owners;
