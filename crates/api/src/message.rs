@@ -175,8 +175,7 @@ impl Story {
 
     /// Whether nothing more is expected to happen to it.
     pub fn is_final(&self) -> bool {
-        let state = self.state();
-        state.is_final() || (state == DeliveryState::Sent && self.submitted.content.is_reaction())
+        self.state().is_final_of(self.submitted.content.is_reaction())
     }
 
     /// The keys that open what is sealed in it.

@@ -143,6 +143,14 @@ impl DeliveryState {
     }
 }
 
+impl DeliveryState {
+    /// The same of a message that is or is not a reaction: of one Meta reports `sent` and nothing more
+    /// ([`Content::is_reaction`](crate::events::Content::is_reaction)).
+    pub const fn is_final_of(self, is_reaction: bool) -> bool {
+        self.is_final() || (is_reaction && matches!(self, Self::Sent))
+    }
+}
+
 /// The facts about a message's delivery, each with the earliest moment it was true.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

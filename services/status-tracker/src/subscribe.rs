@@ -4,8 +4,10 @@
 //! subscriber who falls behind reads from the log again and holds nobody up. What waits for it is bounded; one that takes
 //! nothing for too long is ended and told where to go on.
 
+mod recent;
 mod seats;
 mod show;
+mod step;
 
 pub(crate) use seats::Seats;
 

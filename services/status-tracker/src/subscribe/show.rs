@@ -1,31 +1,38 @@
 //! From recorded events to public ones. What is sealed is opened for a whole batch with one query; without its key it is left
 //! out.
 
+use super::{
+    recent::Recent,
+    step::{SUBMITTED, Step, is_reaction, step_of},
+};
 use crate::{
     grpc::{read_error, unavailable},
     metrics,
 };
-use assent_api::{decision, inbound, message, recipient, timestamp, vocabulary};
+use assent_api::{inbound, message, recipient, timestamp};
 use assent_domain::{
-    delivery::{Delivery, DeliveryState},
+    delivery::DeliveryState,
     events::{
-        AttemptEvent, ContactEvent, DecisionEvent, DecodeError, LiftReason, MessageReceived, NumberEvent,
-        ProviderError, ProviderEvent, ReceivedFile, SuppressionEvent, TemplateEvent,
+        ContactEvent, DecodeError, LiftReason, MessageReceived, NumberEvent, ProviderEvent, ReceivedFile,
+        StreamCategory, SuppressionEvent, TemplateEvent,
     },
     values::{
         Alias, CategorySet, ContactId, FileDescription, InboundDetails, MessageId, ProfileName, TenantId, TextBody,
         Timestamp, Wamid,
     },
 };
-use assent_event_store::{KeyError, LoadedKeys, RecordedEvent, ShardId};
+use assent_event_store::{KeyError, LoadedKeys, RecordedEvent, ShardId, StreamId};
 use assent_proto::v1::{self, EventKind, event::Payload};
-use assent_runtime::{api_error::ApiError, facts::Facts, log, platform::Platform, streams::purpose};
+use assent_runtime::{
+    api_error::ApiError,
+    facts::Facts,
+    log,
+    platform::Platform,
+    streams::{Subject, purpose},
+};
 use assent_sealed::KeyId;
 use serde::Deserialize;
-use std::{borrow::Cow, collections::HashMap};
-
-/// Messages whose last state is remembered; of those before, as many again.
-const STATES_REMEMBERED_MAX: usize = 50_000;
+use std::borrow::Cow;
 
 /// The kind of public event that a recorded one is; `None` for what is not shown. Looks at names only.
 pub(super) fn kind_of(wire_name: &str) -> Option<EventKind> {
@@ -57,55 +64,13 @@ pub(super) fn is_of_tenant(event: &RecordedEvent, tenant: &TenantId) -> bool {
     serde_json::from_slice::<Meta<'_>>(&event.meta).is_ok_and(|meta| meta.tenant.as_deref() == Some(tenant.as_str()))
 }
 
-/// The strongest state shown of recent messages, in two generations so that forgetting costs nothing.
-#[derive(Debug, Default)]
-struct States {
-    young: HashMap<MessageId, DeliveryState>,
-    old: HashMap<MessageId, DeliveryState>,
-}
-
-impl States {
-    /// Whether the message was not known to be that far; it is from now on.
-    fn rises(&mut self, message: MessageId, state: DeliveryState) -> bool {
-        let before = self.young.get(&message).or_else(|| self.old.get(&message));
-        if before.is_some_and(|before| *before >= state) {
-            return false;
-        }
-        if self.young.len() >= STATES_REMEMBERED_MAX {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(message, state);
-        true
-    }
-}
-
 /// Makes public events for one subscriber.
 #[derive(Debug)]
 pub(super) struct Show {
     platform: Platform,
     tenant: TenantId,
     shard: ShardId,
-    states: States,
-}
-
-/// What is read of a status; the rest is skipped.
-#[derive(Deserialize)]
-struct Reported<'a> {
-    message: Option<MessageId>,
-    #[serde(borrow)]
-    status: Cow<'a, str>,
-    provider_at: Timestamp,
-    #[serde(default)]
-    errors: Vec<ProviderError>,
-}
-
-/// A message's new state, as one event says it.
-struct Step {
-    message: MessageId,
-    state: DeliveryState,
-    at: Timestamp,
-    refusals: Vec<v1::Refusal>,
-    error: Option<ProviderError>,
+    recent: Recent,
 }
 
 impl Show {
@@ -114,7 +79,7 @@ impl Show {
             platform,
             tenant,
             shard,
-            states: States::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -124,10 +89,18 @@ impl Show {
         recorded: impl Iterator<Item = &'a RecordedEvent>,
     ) -> Result<Vec<v1::Event>, ApiError> {
         let mut shown = Vec::new();
-        let mut inbound = Vec::new();
+        let (mut inbound, mut sent) = (Vec::new(), Vec::new());
         for event in recorded {
             match self.payload(event) {
                 Ok(Some(Shown::Ready(kind, payload))) => shown.push(event_of(event, kind, *payload)),
+                Ok(Some(Shown::State(step))) => {
+                    let is_reaction = self.recent.is_reaction(step.message);
+                    if step.state == DeliveryState::Sent && is_reaction.is_none() {
+                        sent.push((shown.len(), step.message));
+                    }
+                    let change = Payload::MessageState(step.render(is_reaction.unwrap_or(false)));
+                    shown.push(event_of(event, EventKind::MessageState, change));
+                }
                 Ok(Some(Shown::Inbound(received))) => {
                     inbound.push((shown.len(), event, received));
                     // Filled in below: its keys are loaded with those of the others.
@@ -147,6 +120,9 @@ impl Show {
         if !inbound.is_empty() {
             self.open(&inbound, &mut shown).await?;
         }
+        if !sent.is_empty() {
+            self.end_reactions(&sent, &mut shown).await?;
+        }
         Ok(shown)
     }
 
@@ -154,11 +130,11 @@ impl Show {
         let ready = |kind, payload| Ok(Some(Shown::Ready(kind, Box::new(payload))));
         match kind_of(event.kind.as_str()) {
             Some(EventKind::MessageState) => {
-                let step = step_of(event)?.filter(|step| self.states.rises(step.message, step.state));
-                match step {
-                    Some(step) => ready(EventKind::MessageState, Payload::MessageState(step.render())),
-                    None => Ok(None),
+                if event.kind.as_str() == SUBMITTED {
+                    self.recent.note(MessageId::new(event.stream.key), is_reaction(event)?);
                 }
+                let step = step_of(event)?.filter(|step| self.recent.rises(step.message, step.state));
+                Ok(step.map(Box::new).map(Shown::State))
             }
             Some(EventKind::InboundMessage) => match log::read::<ProviderEvent>(event)? {
                 ProviderEvent::MessageReceived(received) => Ok(Some(Shown::Inbound(received))),
@@ -170,6 +146,27 @@ impl Show {
             Some(EventKind::Template) => ready(EventKind::Template, Payload::Template(template(event)?)),
             Some(EventKind::Unspecified) | None => Ok(None),
         }
+    }
+
+    /// Marks as final what was said to be sent and is a reaction. For messages whose request this subscription has not seen:
+    /// all of a batch with one query.
+    async fn end_reactions(&mut self, sent: &[(usize, MessageId)], shown: &mut [v1::Event]) -> Result<(), ApiError> {
+        let stream = |message| {
+            self.platform
+                .stream_of(StreamCategory::Request, Subject::Message(message))
+        };
+        let streams: Vec<StreamId> = sent.iter().map(|(_, message)| stream(*message)).collect();
+        let requests = self.platform.store.read_streams(self.shard, &streams).await;
+        let requests = requests.map_err(read_error)?;
+        for ((index, message), stream) in sent.iter().zip(&streams) {
+            let request = requests.get(stream).and_then(|events| events.first());
+            let is_reaction = request.is_some_and(|event| is_reaction(event).unwrap_or(false));
+            self.recent.note(*message, is_reaction);
+            if let Some(Payload::MessageState(change)) = &mut shown[*index].payload {
+                change.r#final = DeliveryState::Sent.is_final_of(is_reaction);
+            }
+        }
+        Ok(())
     }
 
     /// Opens what people wrote, all of a batch with one query for the keys and one for the contacts.
@@ -209,6 +206,7 @@ impl Show {
 
 enum Shown {
     Ready(EventKind, Box<Payload>),
+    State(Box<Step>),
     Inbound(Box<MessageReceived>),
 }
 
@@ -305,87 +303,6 @@ fn shown_file(file: &ReceivedFile, keys: &LoadedKeys) -> Result<v1::InboundFile,
         filename: filename.unwrap_or_default(),
         ..v1::InboundFile::default()
     })
-}
-
-impl Step {
-    fn render(self) -> v1::MessageStateChanged {
-        v1::MessageStateChanged {
-            message_id: self.message.to_string(),
-            state: vocabulary::state(self.state).into(),
-            r#final: self.state.is_final(),
-            refusals: self.refusals,
-            provider_error: self.error.map(message::render_error),
-            occurred_at: Some(timestamp::render(self.at)),
-        }
-    }
-}
-
-/// The state that an event about a message reports; `None` if it reports none, or is not about a message of ours.
-fn step_of(event: &RecordedEvent) -> Result<Option<Step>, DecodeError> {
-    let mut step = Step {
-        message: MessageId::new(event.stream.key),
-        state: DeliveryState::Unknown,
-        at: message::moment(event.recorded_at),
-        refusals: Vec::new(),
-        error: None,
-    };
-    // The most frequent ones say all that is needed by their name.
-    match event.kind.as_str() {
-        "request.submitted" => step.state = DeliveryState::Requested,
-        "request.cancel_requested" => return Ok(None),
-        "decision.authorized" => step.state = DeliveryState::Authorized,
-        "attempt.started" => step.state = DeliveryState::Sending,
-        "provider.status_reported" => return status_step(event, step),
-        name if name.starts_with("decision.") => {
-            let decided = log::read::<DecisionEvent>(event)?;
-            step.state = Delivery::of_decision(&decided).state();
-            if let DecisionEvent::Refused(refused) = &decided {
-                step.refusals = decision::refusals(&refused.refusals);
-            }
-        }
-        _ => {
-            let attempt = log::read::<AttemptEvent>(event)?;
-            step.state = Delivery::of_attempt(&attempt).state();
-            if let AttemptEvent::Rejected(rejected) = &attempt {
-                step.error = Some(rejected.error);
-            }
-        }
-    }
-    Ok((step.state != DeliveryState::Unknown).then_some(step))
-}
-
-fn status_step(event: &RecordedEvent, step: Step) -> Result<Option<Step>, DecodeError> {
-    let name = "provider.status_reported";
-    if event.schema_version != 1 {
-        let version = event.schema_version;
-        return Err(DecodeError::UnknownVersion {
-            name,
-            version,
-            known: 1,
-        });
-    }
-    let status: Reported<'_> = serde_json::from_slice(&event.data).map_err(|error| DecodeError::Shape {
-        name,
-        line: error.line(),
-        column: error.column(),
-    })?;
-    let state = match &*status.status {
-        "sent" => DeliveryState::Sent,
-        "delivered" => DeliveryState::Delivered,
-        "read" => DeliveryState::Read,
-        "played" => DeliveryState::Played,
-        "failed" => DeliveryState::Failed,
-        _ => return Ok(None),
-    };
-    let unknown = ProviderError { code: 0, subcode: None };
-    let error = (state == DeliveryState::Failed).then(|| status.errors.first().copied().unwrap_or(unknown));
-    Ok(status.message.map(|message| Step {
-        message,
-        state,
-        at: status.provider_at,
-        error,
-        ..step
-    }))
 }
 
 fn consent(event: &RecordedEvent) -> Result<v1::ConsentChanged, DecodeError> {
@@ -491,7 +408,7 @@ fn template(event: &RecordedEvent) -> Result<v1::TemplateChanged, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assent_domain::events::DomainEvent as _;
+    use assent_domain::events::{AttemptEvent, DecisionEvent, DomainEvent as _};
 
     #[test]
     fn every_event_of_ours_has_a_kind_or_is_left_out_on_purpose() {
@@ -503,15 +420,5 @@ mod tests {
         // Aliases and merges are not the tenant's business.
         assert_eq!(shown(ContactEvent::TABLE), ContactEvent::TABLE.len() - 3);
         assert_eq!(kind_of("pacing.braked"), None);
-    }
-
-    #[test]
-    fn a_report_that_comes_late_is_left_out() {
-        let mut states = States::default();
-        let message = MessageId::new(uuid::Uuid::from_u128(1));
-        assert!(states.rises(message, DeliveryState::Sent));
-        assert!(states.rises(message, DeliveryState::Read));
-        assert!(!states.rises(message, DeliveryState::Delivered));
-        assert!(!states.rises(message, DeliveryState::Read));
     }
 }

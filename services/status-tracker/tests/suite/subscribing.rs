@@ -108,6 +108,37 @@ async fn a_subscriber_at_the_tail_gets_only_what_happens_from_now_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_reaction_sent_is_final_whether_or_not_the_subscriber_saw_its_request() {
+    let stage = Stage::start().await;
+    stage.react(1, 7).await;
+    let before_sent = stage.platform.store.head(super::support::SHARD).await.unwrap();
+    stage.report(1, "sent", at(1)).await;
+    // Any other message may still be delivered.
+    stage.let_out(2, 7).await;
+    stage.report(2, "sent", at(1)).await;
+    let kinds = [EventKind::MessageState];
+    let told = |events: &[v1::Event]| -> Vec<(MessageState, bool)> {
+        let change_of = |event: &v1::Event| match &event.payload {
+            Some(Payload::MessageState(change)) => (change.state(), change.r#final),
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(change_of).collect()
+    };
+    let late = [
+        (MessageState::Sent, true),
+        (MessageState::Authorized, false),
+        (MessageState::Sent, false),
+    ];
+    let early = [(MessageState::Accepted, false), (MessageState::Authorized, false)];
+    let mut all = subscribe(&stage, &stage.acme_key, None, &kinds).await.unwrap();
+    assert_eq!(told(&take(&mut all, 5).await), [&early[..], &late].concat());
+    let resume = Some(Start::AfterPosition(before_sent));
+    let mut rest = subscribe(&stage, &stage.acme_key, resume, &kinds).await.unwrap();
+    assert_eq!(told(&take(&mut rest, 3).await), late);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_events_are_never_shown() {
     let stage = Stage::start().await;
     stage.write("acme", 7, "for acme", at(1)).await;
