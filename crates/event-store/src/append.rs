@@ -1,9 +1,12 @@
 //! What a caller may ask of the log, and what it is told.
 
+use std::sync::Arc;
+
 use assent_sealed::KeyId;
 
 use crate::{
     event::{NewEvent, StreamId},
+    keys::NewKey,
     limits,
 };
 
@@ -45,6 +48,8 @@ pub struct Append {
     pub(crate) writes: Vec<Write>,
     pub(crate) guards: Vec<(StreamId, Expected)>,
     pub(crate) keys: Vec<KeyId>,
+    /// Those of the keys that are made with the events.
+    pub(crate) new_keys: Vec<Arc<NewKey>>,
     pub(crate) is_patient: bool,
 }
 
@@ -84,6 +89,14 @@ impl Append {
     #[must_use]
     pub fn sealed_with(mut self, keys: impl IntoIterator<Item = KeyId>) -> Self {
         self.keys.extend(keys);
+        self
+    }
+
+    /// Brings some of the keys that the events are sealed with: they are made together with the events, or not at all. One
+    /// whose slot has another key by then counts as gone.
+    #[must_use]
+    pub(crate) fn bringing(mut self, keys: impl IntoIterator<Item = Arc<NewKey>>) -> Self {
+        self.new_keys.extend(keys);
         self
     }
 

@@ -28,10 +28,10 @@ pub const FLUSH_EVENTS_WORTHWHILE: usize = 128;
 pub const FLUSH_SPACING_MIN: Duration = Duration::from_millis(4);
 
 /// The same in flushes: it grows with how long they take.
-pub const FLUSH_SPACING_FLUSHES: u32 = 3;
+pub const FLUSH_SPACING_FLUSHES: u32 = 2;
 
 /// The most it grows to, and the most that spacing adds to an append that somebody waits for.
-pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(12);
+pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(8);
 
 /// As [`FLUSH_SPACING_MIN`], while nobody waits for any of the appends.
 pub const FLUSH_SPACING_PATIENT_MIN: Duration = Duration::from_millis(15);
@@ -52,8 +52,12 @@ pub const QUEUE_APPENDS_MAX: usize = 16_384;
 /// is cheaper than being ready to be wrong.
 pub const FLUSH_ASSUMED_STREAMS_MIN: usize = 8;
 
-/// Flushes that look every new stream up after one was not new: being wrong costs a second try.
+/// Flushes that look every new stream up after one was not new: being wrong costs a second try. And flushes that look up
+/// every stream that was written before, after one was not where this process had seen it.
 pub const FLUSHES_WITHOUT_ASSUMPTION: u32 = 64;
+
+/// Flushes for which another process is taken to write the same shard, after one found that it had.
+pub const FLUSHES_SHARED: u32 = 64;
 
 /// How long an append may take before its caller is told that the outcome is unknown.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -154,6 +158,13 @@ pub const KEYS_BUSY_CALLERS_MIN: usize = 10;
 
 /// How often keys are made again that somebody destroys in the very moment.
 pub const OBTAIN_ATTEMPTS_MAX: usize = 3;
+
+/// Most keys that one append brings along to be made with its events. More are made beforehand.
+pub const APPEND_NEW_KEYS_MAX: usize = 16;
+
+/// Keys are drawn without asking whether there are any, if so many of the last 64 that were asked for were new. A wrong guess
+/// costs a second flush, a right one saves a statement before the first.
+pub const NEW_KEYS_LIKELY_MIN: u32 = 48;
 
 /// How often an append is sealed and tried when its keys are destroyed meanwhile.
 pub const SEAL_ATTEMPTS_MAX: usize = 3;

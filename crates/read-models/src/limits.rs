@@ -15,11 +15,11 @@ pub const LOOKUP_MESSAGES_MAX: usize = 1_000;
 pub const EVIDENCE_MAX: usize = 50;
 
 /// A batch with this many events is worth its transaction and does not wait for more.
-pub const BATCH_EVENTS_WORTHWHILE: usize = 500;
+pub const BATCH_EVENTS_WORTHWHILE: usize = 1_000;
 
 /// Longest time between the starts of two batches of a busy shard: the most that gathering adds to what is seen.
 /// `sent`, `delivered` and `read` of one message come close together and then cost one write.
-pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(100);
+pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(200);
 
 /// Messages whose rows the active reader of a shard remembers, so that it need not load what it has just written; twice.
 pub const CACHE_MESSAGES_MAX: usize = 10_000;

@@ -19,7 +19,11 @@ use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, time::Duration};
 use tracing::{Dispatch, Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::filter_fn, layer::SubscriberExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+};
 
 /// Longest time an export of traces may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -212,17 +216,22 @@ fn subscriber(
         LogFormat::Json => format.json().flatten_event(true).boxed(),
         LogFormat::Text => format.with_ansi(false).boxed(),
     };
-    let logs = logs.with_filter(EnvFilter::try_new(&config.log_filter)?);
-    let provider = tracer_provider(config, service)?;
-    let traces = provider.as_ref().map(|provider| {
-        // Only our own spans: those of the exporter's transport would make every export cause the next.
-        let ours = filter_fn(|metadata| *metadata.level() <= Level::INFO && metadata.target().starts_with("assent"));
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("assent"))
-            .with_filter(ours)
-    });
-    let subscriber = tracing_subscriber::registry().with(logs).with(traces);
-    Ok((Dispatch::new(subscriber), provider))
+    let filter = EnvFilter::try_new(&config.log_filter)?;
+    let Some(provider) = tracer_provider(config, service)? else {
+        // Spans are for traces. Without any, logs do not ask for them either, and then none is made: that costs each request
+        // more than a line of log could gain by it.
+        let logs = logs.with_filter(filter.and(filter_fn(|metadata| metadata.is_event())));
+        return Ok((Dispatch::new(tracing_subscriber::registry().with(logs)), None));
+    };
+    // Only our own spans: those of the exporter's transport would make every export cause the next.
+    let ours = filter_fn(|metadata| *metadata.level() <= Level::INFO && metadata.target().starts_with("assent"));
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("assent"))
+        .with_filter(ours);
+    let subscriber = tracing_subscriber::registry()
+        .with(logs.with_filter(filter))
+        .with(traces);
+    Ok((Dispatch::new(subscriber), Some(provider)))
 }
 
 fn tracer_provider(

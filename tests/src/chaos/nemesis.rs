@@ -112,7 +112,7 @@ async fn cut_connections(url: &str, random: &mut StdRng) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     let mut writers: Vec<i32> = sqlx::query_scalar(
         "select pid from pg_stat_activity
-         where datname = current_database() and query like '%assent_log.append(%' and pid <> pg_backend_pid() order by pid",
+         where datname = current_database() and query like '%assent_log.flush(%' and pid <> pg_backend_pid() order by pid",
     )
     .fetch_all(&mut connection)
     .await?;

@@ -278,10 +278,11 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     let streams = &flush.streams;
     let checks = &flush.checks;
     let events = &flush.events;
+    let new_keys = &flush.new_keys;
     // `fetch_all` and not `fetch_one`: it reads on to ReadyForQuery, which comes after the commit. The row comes before.
     let rows = sqlx::query(
-        "select done_before, base, heads, gone from assent_log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)",
+        "select done_before, base, heads, gone from assent_log.flush($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
     )
     .bind(flush.shard.0 as i16)
     .bind(flush.id)
@@ -297,6 +298,14 @@ async fn run_flush(connection: &mut PgConnection, flush: &Flush, again: bool) ->
     .bind(checks.iter().map(|check| check.version as i32).collect::<Vec<_>>())
     .bind(flush.keys.iter().map(|key| key.key.0).collect::<Vec<_>>())
     .bind(flush.keys.iter().map(|key| key.group as i32).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.key.0).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| &new.slot.alias.0[..]).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.slot.class.as_str()).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.slot.period.name.as_str()).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| &new.wrapped[..]).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.master.as_str()).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.created_at).collect::<Vec<_>>())
+    .bind(new_keys.iter().map(|new| new.slot.period.expires_at).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.group as i32).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.stream as i32 + 1).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.rank as i32).collect::<Vec<_>>())

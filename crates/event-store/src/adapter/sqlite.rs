@@ -372,7 +372,7 @@ async fn find_heads(connection: &mut SqliteConnection, flush: &Flush, base: u64)
         .map(|stream| match stream.belief {
             Belief::AtKnownHead(version) if trusted => Some(version),
             // A look-up costs little without a round trip; nothing is assumed here.
-            Belief::AtKnownHead(_) | Belief::New | Belief::None => None,
+            Belief::AtKnownHead(_) | Belief::New | Belief::Seen(_) | Belief::None => None,
         })
         .collect();
     let unknown: Vec<&StreamId> = flush

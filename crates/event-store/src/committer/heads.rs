@@ -56,6 +56,18 @@ impl Heads {
             .map(|head| head.version)
     }
 
+    /// The version it had at least, as long as the database is the one that said so.
+    pub(crate) fn seen(&self, stream: &StreamId) -> Option<u32> {
+        self.get(stream).map(|head| head.version)
+    }
+
+    /// Forgets everything: the log may be another one.
+    pub(crate) fn clear(&mut self) {
+        self.forget_exact();
+        self.young.clear();
+        self.old.clear();
+    }
+
     /// The conflict that the append is certain to meet, because a stream has already passed the expected version.
     pub(crate) fn conflict(&self, append: &Append) -> Option<AppendError> {
         let writes = append.writes.iter().map(|write| (&write.stream, write.expected));
@@ -85,7 +97,7 @@ mod tests {
         heads.put(stream.clone(), 4);
         assert_eq!(heads.exact(&stream), Some(4));
         heads.forget_exact();
-        assert_eq!(heads.exact(&stream), None);
+        assert_eq!((heads.exact(&stream), heads.seen(&stream)), (None, Some(4)));
         let event = NewEvent::new("contact.opted_in", 1, &b"{}"[..], &crate::EventMeta::default());
         let behind = Append::new().write(stream.clone(), Expected::Exact(3), [event.clone()]);
         assert!(matches!(
@@ -94,5 +106,7 @@ mod tests {
         ));
         let ahead = Append::new().write(stream, Expected::Exact(5), [event]);
         assert!(heads.conflict(&ahead).is_none());
+        heads.clear();
+        assert_eq!(heads.seen(&StreamId::new("contact", Uuid::from_u128(1))), None);
     }
 }

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use self::{
     heads::Heads,
     pace::Pace,
-    plan::{Beliefs, Offer, Plan, Planner, Settled, Waiting},
+    plan::{Assume, Beliefs, Offer, Plan, Planner, Settled, Waiting},
 };
 use crate::{
     adapter::{Adapter, FlushError, Flushed},
@@ -101,7 +101,9 @@ pub(crate) fn start(
         alone: VecDeque::new(),
         heads: Heads::default(),
         known_head: None,
-        look_up_flushes: 0,
+        look_up_new_flushes: 0,
+        look_up_seen_flushes: 0,
+        shared_flushes: 0,
         pace: Pace::default(),
         published,
         counters: counters.clone(),
@@ -135,7 +137,12 @@ struct Committer {
     heads: Heads,
     known_head: Option<u64>,
     /// Flushes that still look every new stream up, because assuming was wrong lately.
-    look_up_flushes: u32,
+    look_up_new_flushes: u32,
+    /// The same for streams that were seen before.
+    look_up_seen_flushes: u32,
+    /// Flushes for which another process is still taken to write the shard as well, because one did lately: then what was exact
+    /// a moment ago no longer is.
+    shared_flushes: u32,
     pace: Pace,
     published: watch::Sender<u64>,
     counters: Arc<Counters>,
@@ -233,14 +240,27 @@ impl Committer {
         if planner.is_empty() {
             return None;
         }
+        let is_shared = self.shared_flushes > 0;
         let beliefs = Beliefs {
             known_head: self.known_head,
-            cached: &|stream| self.heads.exact(stream),
-            assumed_min: (self.look_up_flushes == 0).then_some(limits::FLUSH_ASSUMED_STREAMS_MIN),
+            cached: &|stream| self.heads.exact(stream).filter(|_| !is_shared),
+            seen: &|stream| self.heads.seen(stream),
+            assume: Assume {
+                new: self.look_up_new_flushes == 0,
+                seen: self.look_up_seen_flushes == 0,
+                min: limits::FLUSH_ASSUMED_STREAMS_MIN,
+            },
         };
         let now = micros(OffsetDateTime::now_utc());
         let plan = planner.finish(Uuid::new_v4(), self.shard, now, &beliefs);
-        self.look_up_flushes = self.look_up_flushes.saturating_sub(1);
+        let flushes = [
+            &mut self.look_up_new_flushes,
+            &mut self.look_up_seen_flushes,
+            &mut self.shared_flushes,
+        ];
+        for left in flushes {
+            *left = left.saturating_sub(1);
+        }
         Some(plan)
     }
 
@@ -257,9 +277,12 @@ impl Committer {
                 Ok(Ok(flushed)) => return self.settle(plan, flushed, started),
                 Ok(Err(FlushError::Refused(reason))) => return self.refuse(plan, reason),
                 Ok(Err(FlushError::Unknown(error))) => {
+                    // The next connection may lead to another server, with less in its log.
+                    self.heads.clear();
                     tracing::warn!(shard = self.shard.0, %error, "a flush was cut off; running it again under its id");
                 }
                 Err(_elapsed) => {
+                    self.heads.clear();
                     tracing::warn!(
                         shard = self.shard.0,
                         "a flush had no answer in time; running it again under its id"
@@ -307,6 +330,7 @@ impl Committer {
             Flushed::Now(findings) => {
                 if self.known_head != Some(findings.base) {
                     self.heads.forget_exact();
+                    self.shared_flushes = limits::FLUSHES_SHARED;
                 }
                 let settled = plan.settle(&findings);
                 self.known_head = Some(settled.head);
@@ -319,8 +343,11 @@ impl Committer {
                 plan.settle_found(head, &found)
             }
         };
-        if settled.assumed_wrongly {
-            self.look_up_flushes = limits::FLUSHES_WITHOUT_ASSUMPTION;
+        if settled.was_not_new {
+            self.look_up_new_flushes = limits::FLUSHES_WITHOUT_ASSUMPTION;
+        }
+        if settled.was_beyond_seen {
+            self.look_up_seen_flushes = limits::FLUSHES_WITHOUT_ASSUMPTION;
         }
         self.observe(appends, &settled, started);
         let Settled {

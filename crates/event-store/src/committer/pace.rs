@@ -106,7 +106,7 @@ mod tests {
         };
         let shortest = (limits::FLUSH_SPACING_MIN, limits::FLUSH_SPACING_PATIENT_MIN);
         assert_eq!(spacing_at(Duration::from_micros(100)), shortest);
-        let (spacing, patient) = spacing_at(Duration::from_millis(2));
+        let (spacing, patient) = spacing_at(Duration::from_micros(2_500));
         assert!(shortest.0 < spacing && shortest.1 < patient && patient < limits::FLUSH_SPACING_PATIENT_MAX);
         let longest = (limits::FLUSH_SPACING_MAX, limits::FLUSH_SPACING_PATIENT_MAX);
         assert_eq!(spacing_at(Duration::from_secs(1)), longest);

@@ -12,22 +12,28 @@
 //! * When a group fails, members that were wrong themselves get their answer; the others go into the next flush. Each
 //!   failure answers at least one append, so this ends.
 
+mod assume;
 mod settle;
 
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
+    sync::Arc,
 };
 
 use assent_sealed::KeyId;
 use uuid::Uuid;
 
-pub(crate) use self::settle::{Found, Settled};
+pub(crate) use self::{
+    assume::Assume,
+    settle::{Found, Settled},
+};
 use crate::{
     append::{Append, Expected},
     chain::Digest,
     committer::Hashing,
     event::{NewEvent, ShardId, StreamId},
+    keys::NewKey,
     limits,
 };
 
@@ -45,6 +51,8 @@ pub(crate) struct Flush {
     pub(crate) streams: Vec<FlushStream>,
     pub(crate) checks: Vec<Check>,
     pub(crate) keys: Vec<KeyCheck>,
+    /// Made with the events; sorted by slot.
+    pub(crate) new_keys: Vec<Arc<NewKey>>,
     pub(crate) events: Vec<FlushEvent>,
     pub(crate) groups: usize,
 }
@@ -65,12 +73,15 @@ pub(crate) enum Belief {
     /// Whoever writes it expects a new stream, and such callers are nearly always right: leave the check to the unique
     /// index, and look it up only if that objects.
     New,
+    /// Nobody who writes it expects another version, and this is what this process last saw it at: leave that to the index as
+    /// well. Streams only grow, so it is there or beyond.
+    Seen(u32),
 }
 
 impl Belief {
     pub(crate) fn version(self) -> u32 {
         match self {
-            Self::AtKnownHead(version) => version,
+            Self::AtKnownHead(version) | Self::Seen(version) => version,
             Self::None | Self::New => 0,
         }
     }
@@ -80,8 +91,13 @@ impl Belief {
         match self {
             Self::None => 0,
             Self::AtKnownHead(_) => 1,
-            Self::New => 2,
+            Self::New | Self::Seen(_) => 2,
         }
+    }
+
+    /// Whether it is left to the unique index.
+    pub(crate) fn is_assumed(self) -> bool {
+        self.trust() == 2
     }
 }
 
@@ -186,6 +202,7 @@ pub(crate) struct Planner<R> {
     planned: Vec<Planned>,
     checks: Vec<Check>,
     keys: Vec<KeyCheck>,
+    new_keys: Vec<Arc<NewKey>>,
     events: Vec<FlushEvent>,
     groups: Groups,
     blocked: HashSet<StreamId, Hashing>,
@@ -231,8 +248,9 @@ pub(crate) struct Beliefs<'a> {
     pub(crate) known_head: Option<u64>,
     /// A stream's version at that head.
     pub(crate) cached: &'a dyn Fn(&StreamId) -> Option<u32>,
-    /// From how many streams on that are expected to be new that is left to the unique index; absent: never.
-    pub(crate) assumed_min: Option<usize>,
+    /// What a stream's version is at least.
+    pub(crate) seen: &'a dyn Fn(&StreamId) -> Option<u32>,
+    pub(crate) assume: Assume,
 }
 
 /// What became of an append that was offered to a [`Planner`].
@@ -252,6 +270,7 @@ impl<R> Planner<R> {
             planned: Vec::new(),
             checks: Vec::new(),
             keys: Vec::new(),
+            new_keys: Vec::new(),
             events: Vec::new(),
             groups: Groups::default(),
             blocked: HashSet::default(),
@@ -353,6 +372,7 @@ impl<R> Planner<R> {
         }
         self.keys
             .extend(waiting.append.keys.iter().map(|&key| KeyCheck { key, group }));
+        self.new_keys.extend(waiting.append.new_keys.iter().cloned());
         self.members.push(Member {
             waiting,
             group,
@@ -394,38 +414,13 @@ impl<R> Planner<R> {
         }
     }
 
-    /// Leaves the check of streams that are expected to be new to the unique index, where there are many. The index checks
-    /// what is inserted, so it must be that whoever relies on a stream's being new inserts into it as well: a guard does not,
-    /// and the events of others may be left out, because their group fails for a reason of its own.
-    fn assume_new(&mut self, min: usize) {
-        let mut assumable: Vec<bool> = self
-            .streams
-            .iter()
-            .zip(&self.planned)
-            .map(|(stream, planned)| stream.belief == Belief::None && planned.added > 0)
-            .collect();
-        let mut is_checked = vec![false; self.streams.len()];
-        for check in &self.checks {
-            is_checked[check.stream] = true;
-            assumable[check.stream] &= check.is_write && check.version == 0;
-        }
-        let new = || (0..is_checked.len()).filter(|&stream| is_checked[stream] && assumable[stream]);
-        if new().count() < min {
-            return;
-        }
-        for stream in new() {
-            self.streams[stream].belief = Belief::New;
-        }
-    }
-
     /// The flush with all that was taken.
     pub(crate) fn finish(mut self, id: Uuid, shard: ShardId, recorded_at_us: i64, beliefs: &Beliefs<'_>) -> Plan<R> {
         for stream in &mut self.streams {
             stream.belief = (beliefs.cached)(&stream.id).map_or(Belief::None, Belief::AtKnownHead);
         }
-        if let Some(min) = beliefs.assumed_min {
-            self.assume_new(min);
-        }
+        self.assume(beliefs);
+        self.new_keys.sort_unstable_by(|one, other| one.slot.cmp(&other.slot));
         let groups = &self.groups;
         self.checks
             .iter_mut()
@@ -445,6 +440,7 @@ impl<R> Planner<R> {
             streams: self.streams,
             checks: self.checks,
             keys: self.keys,
+            new_keys: self.new_keys,
             events: self.events,
             groups: self.groups.0.len(),
         };

@@ -9,7 +9,8 @@
 //!    after its period ends, so that what is sealed last is kept as long as was promised.
 //! 3. [`DataKey::seal`] encrypts: AES-256-GCM, a random nonce, bound to the key's id and to a context label.
 //! 4. [`Append::sealed_with`](crate::Append::sealed_with) names the keys, and the flush checks that they are alive.
-//!    [`KeyRing::append_sealed`] does 2 to 4 and starts over when a key was destroyed in between.
+//!    [`KeyRing::append_sealed`] does 2 to 4 and starts over when a key was destroyed in between. Keys that are probably
+//!    new it does not obtain but draws, and the flush makes them with what they seal.
 //! 5. [`KeyRing::load`] fetches the keys of many values in one query; [`LoadedKeys::open`] opens each, or says
 //!    [`Opened::Erased`](assent_sealed::Opened::Erased).
 //!
@@ -43,6 +44,7 @@ mod error;
 mod gather;
 mod hasher;
 mod master;
+mod new_key;
 mod policy;
 mod replayed;
 mod ring;
@@ -54,6 +56,7 @@ pub use data_key::DataKey;
 pub use error::KeyError;
 pub use hasher::AliasHasher;
 pub use master::{InvalidMasters, MasterKey, MasterKeys};
+pub(crate) use new_key::NewKey;
 pub use policy::KeyPolicy;
 pub use ring::{Destruction, KeyRing, LoadedKeys};
 pub use seal_and_append::SealAndAppendError;

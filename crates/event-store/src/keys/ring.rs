@@ -16,6 +16,7 @@ use super::{
     DataKey, KeyError, KeyPolicy, MasterKeys,
     cache::{Cache, Slot},
     gather::Gatherer,
+    new_key::{Drawn, NewKey, Novelty},
     policy::Period,
     secret::{self, Secret},
     table::{Candidate, KeyRow, KeyTable, Obtained, Rewrapped},
@@ -32,6 +33,7 @@ pub struct KeyRing {
     cache: Arc<Mutex<Cache>>,
     obtaining: Gatherer<Slot, Answer>,
     loading: Gatherer<KeyId, Answer>,
+    novelty: Arc<Novelty>,
     metrics: Arc<KeyMetrics>,
 }
 
@@ -63,6 +65,7 @@ impl KeyRing {
             cache,
             obtaining: Gatherer::new(),
             loading: Gatherer::new(),
+            novelty: Arc::default(),
             metrics: Arc::new(KeyMetrics::new()),
         }
     }
@@ -104,6 +107,68 @@ impl KeyRing {
         keys.ok_or(KeyError::Contended {
             attempts: limits::OBTAIN_ATTEMPTS_MAX,
         })
+    }
+
+    /// As [`obtain`](Self::obtain), but keys that are probably new are only drawn: they must travel with what they seal.
+    pub(super) async fn obtain_or_draw(
+        &self,
+        wanted: &[(AliasHash, KeyClass)],
+        now: OffsetDateTime,
+    ) -> Result<(Vec<DataKey>, Drawn), KeyError> {
+        let slots = self.slots(wanted, now);
+        let mut found = HashMap::with_capacity(slots.len());
+        let missing = self.find_cached(&slots, &mut found, now);
+        let draws = missing.len() <= limits::APPEND_NEW_KEYS_MAX
+            && self.novelty.is_likely()
+            && self.table.takes_new_keys_in_flushes();
+        if !draws && !missing.is_empty() {
+            return Ok((self.obtain(wanted, now).await?, Drawn::default()));
+        }
+        let mut drawn = Drawn::default();
+        for slot in missing {
+            let (key, new) = self.draw(slot.clone(), now);
+            found.insert(slot, key.clone());
+            drawn.keys.push(key);
+            drawn.new.push(Arc::new(new));
+        }
+        let key = |slot| found.get(slot).cloned().expect("was remembered or drawn");
+        Ok((slots.iter().map(key).collect(), drawn))
+    }
+
+    fn draw(&self, slot: Slot, now: OffsetDateTime) -> (DataKey, NewKey) {
+        let (id, secret) = (KeyId(Uuid::now_v7()), secret::random());
+        let new = NewKey {
+            key: id,
+            wrapped: self.masters.wrap(id, &secret),
+            master: self.masters.current_id().to_owned(),
+            created_at: now,
+            slot,
+        };
+        (DataKey::new(id, new.slot.period.expires_at, secret), new)
+    }
+
+    /// To be asked before keys are drawn or obtained, and given to [`made`](Self::made).
+    pub(super) fn epoch(&self) -> (u64, Instant) {
+        (self.cache().epoch(), Instant::now())
+    }
+
+    /// What was drawn was written with what it seals.
+    pub(super) fn made(&self, drawn: &Drawn, (epoch, drawn_at): (u64, Instant)) {
+        let mut cache = self.cache();
+        for (key, new) in drawn.keys.iter().zip(&drawn.new) {
+            cache.put(epoch, key, Some(new.slot.clone()), drawn_at);
+            self.novelty.saw(true);
+        }
+    }
+
+    /// These keys are gone. Of those that were drawn nobody has heard: their slots had others.
+    pub(super) fn gone(&self, drawn: &Drawn, gone: Vec<KeyId>) {
+        let was_drawn = |key: &KeyId| drawn.keys.iter().any(|drawn| drawn.id() == *key);
+        let (drawn, known): (Vec<KeyId>, Vec<KeyId>) = gone.into_iter().partition(was_drawn);
+        drawn.iter().for_each(|_| self.novelty.saw(false));
+        if !known.is_empty() {
+            self.forget(known);
+        }
     }
 
     fn slots(&self, wanted: &[(AliasHash, KeyClass)], now: OffsetDateTime) -> Vec<Slot> {
@@ -162,6 +227,7 @@ impl KeyRing {
         let obtained = self.table.obtain(&candidates, self.masters.current_id(), now).await?;
         let ids: Vec<KeyId> = candidates.iter().map(|candidate| candidate.key).collect();
         let key = |((id, secret), (slot, obtained)): ((KeyId, Secret), (&Slot, Obtained))| {
+            self.novelty.saw(matches!(obtained, Obtained::Made));
             let key = match obtained {
                 Obtained::Made => DataKey::new(id, slot.period.expires_at, secret),
                 Obtained::Found(row) => self.unwrap(&row)?,

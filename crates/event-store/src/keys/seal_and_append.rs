@@ -3,7 +3,7 @@
 use assent_sealed::{AliasHash, KeyClass};
 use time::OffsetDateTime;
 
-use super::{DataKey, KeyError, KeyRing};
+use super::{DataKey, KeyError, KeyRing, new_key::Drawn};
 use crate::{Append, AppendError, Appended, ShardId, limits};
 
 /// Why something was not sealed and appended.
@@ -35,12 +35,24 @@ impl KeyRing {
         mut build: impl FnMut(&[DataKey]) -> Result<Append, E>,
     ) -> Result<Appended, SealAndAppendError<E>> {
         for attempt in 1.. {
-            let keys = self.obtain(wanted, now).await.map_err(SealAndAppendError::Keys)?;
+            let epoch = self.epoch();
+            // Guessed once: whatever was wrong with that, the key table knows what there is.
+            let keys = if attempt == 1 {
+                self.obtain_or_draw(wanted, now).await
+            } else {
+                self.obtain(wanted, now).await.map(|keys| (keys, Drawn::default()))
+            };
+            let (keys, drawn) = keys.map_err(SealAndAppendError::Keys)?;
             let append = build(&keys).map_err(SealAndAppendError::Build)?;
-            let append = append.sealed_with(keys.iter().map(DataKey::id));
+            let append = append
+                .sealed_with(keys.iter().map(DataKey::id))
+                .bringing(drawn.new.iter().cloned());
             match self.store().append(shard, append).await {
-                Ok(appended) => return Ok(appended),
-                Err(AppendError::KeysGone { keys }) if attempt < limits::SEAL_ATTEMPTS_MAX => self.forget(keys),
+                Ok(appended) => {
+                    self.made(&drawn, epoch);
+                    return Ok(appended);
+                }
+                Err(AppendError::KeysGone { keys }) if attempt < limits::SEAL_ATTEMPTS_MAX => self.gone(&drawn, keys),
                 Err(error) => return Err(SealAndAppendError::Append(error)),
             }
         }

@@ -70,6 +70,11 @@ impl KeyTable {
         &self.store
     }
 
+    /// Whether a flush can make keys in the transaction of its events.
+    pub(crate) fn takes_new_keys_in_flushes(&self) -> bool {
+        matches!(self.store.adapter(), Adapter::Postgres(_))
+    }
+
     /// The key of each candidate's slot, made if there is none. Candidates are sorted by slot.
     pub(crate) async fn obtain(
         &self,

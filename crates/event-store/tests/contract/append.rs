@@ -24,6 +24,7 @@ crate::contract!(
     a_closed_store_says_so_and_loses_nothing,
     an_append_that_nobody_waits_for_leaves_no_half,
     a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_nobody,
+    streams_that_two_processes_write_in_turns_have_no_holes,
 );
 
 async fn positions_and_versions_have_no_holes(store: TestStore) {
@@ -386,6 +387,48 @@ async fn a_stream_that_was_wrongly_assumed_to_be_new_is_a_conflict_and_disturbs_
     ));
 }
 
+/// Each process assumes that the streams are where it saw them last, and the other one has moved many of them on.
+async fn streams_that_two_processes_write_in_turns_have_no_holes(store: TestStore) {
+    const STREAMS: usize = 40;
+    const ROUNDS: usize = 12;
+    let other = store.again().await;
+    let streams: Vec<StreamId> = (0..STREAMS).map(|_| new_stream()).collect();
+    for round in 0..ROUNDS {
+        let mut appends = Vec::new();
+        for (number, stream) in streams.iter().enumerate() {
+            // Some rounds are of one process alone, some of both at once.
+            let writers = match round % 3 {
+                0 => vec![store.store.clone()],
+                1 => vec![other.clone()],
+                _ => vec![store.store.clone(), other.clone()],
+            };
+            for writer in writers {
+                let append = Append::new().write(stream.clone(), Expected::Any, [event(number)]);
+                let guarded = append.guard(new_stream(), Expected::NoStream);
+                appends.push(tokio::spawn(async move { writer.append(SHARD, guarded).await }));
+            }
+        }
+        for append in appends {
+            append.await.unwrap().unwrap();
+        }
+    }
+    for stream in &streams {
+        let events = store.read_stream(SHARD, stream, 0, 1_000).await.unwrap();
+        let versions: Vec<u32> = events.iter().map(|event| event.version).collect();
+        assert_eq!(versions, (1..=(ROUNDS + ROUNDS / 3) as u32).collect::<Vec<u32>>());
+        // An expectation that only the other process could have disproved.
+        let stale = Append::new().write(stream.clone(), Expected::Exact(1), [event(0)]);
+        assert!(matches!(
+            other.append(SHARD, stale).await,
+            Err(AppendError::Conflict { actual: 2.., .. })
+        ));
+    }
+    assert!(matches!(
+        store.verify(SHARD).await.unwrap(),
+        assent_event_store::Verified::Intact { .. }
+    ));
+}
+
 /// A first try that a network held up must not write once a later try has said that it wrote nothing.
 #[tokio::test]
 async fn a_flush_that_was_voided_never_writes() {
@@ -398,9 +441,11 @@ async fn a_flush_that_was_voided_never_writes() {
         let pool = store.postgres().unwrap().clone();
         async move {
             let sql = format!(
-                "select done_before from assent_log.append(0::smallint, '{flush}', now(), 0, {again},
+                "select done_before from assent_log.flush(0::smallint, '{flush}', now(), 0, {again},
                  array['{flush}'::uuid], array['test'], array[0], array[0::smallint], array[1], array[0], array[{expected}],
-                 '{{}}'::uuid[], '{{}}'::int[], array[0], array[1], array[1], array['{flush}'::uuid], array['test'],
+                 '{{}}'::uuid[], '{{}}'::int[], array['{flush}'::uuid], array['{flush}'::bytea], array['content'],
+                 array['2026-11'], array[''::bytea], array['one'], array[now()], array[null::timestamptz],
+                 array[0], array[1], array[1], array['{flush}'::uuid], array['test'],
                  array['{flush}'::uuid], array['test.happened'], array[1::smallint], array['{{}}'::bytea],
                  array['{{}}'::bytea], sha256(''), substr(sha256(''), 1, 8))"
             );
@@ -418,6 +463,17 @@ async fn a_flush_that_was_voided_never_writes() {
     assert_eq!(run(VOIDED, 0, false).await, Some(true), "its first try arrives late");
     assert_eq!(store.head(SHARD).await.unwrap(), 0);
     assert_eq!(run(WRITTEN, 0, true).await, Some(false));
+    // The key that came with it is destroyed, and the first try, which brings it too, must not bring it back.
+    let pool = store.postgres().unwrap();
+    let destroy = "delete from assent_keys.keys where alias = $1::text::bytea";
+    let destroyed = sqlx::query(destroy).bind(WRITTEN).execute(pool).await.unwrap();
+    assert_eq!(destroyed.rows_affected(), 1);
     assert_eq!(run(WRITTEN, 0, false).await, Some(true));
     assert_eq!(store.head(SHARD).await.unwrap(), 1);
+    let keys: i64 = sqlx::query_scalar("select count(*) from assent_keys.keys where alias = $1::text::bytea")
+        .bind(WRITTEN)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(keys, 0);
 }

@@ -13,9 +13,15 @@ use crate::world::{World, alias, now, on_postgres};
 
 /// Counts the statements that sqlx reports.
 #[derive(Default)]
-struct Statements(AtomicU64);
+pub(crate) struct Statements(AtomicU64);
 
-struct Counting(Arc<Statements>);
+impl Statements {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) struct Counting(pub(crate) Arc<Statements>);
 
 impl tracing::Subscriber for Counting {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {

@@ -24,7 +24,9 @@ pub(crate) struct Settled<R> {
     /// Events that it wrote.
     pub(crate) written: u64,
     /// Whether a stream that was assumed to be new was not.
-    pub(crate) assumed_wrongly: bool,
+    pub(crate) was_not_new: bool,
+    /// Whether a stream that was assumed to be where it was seen was not.
+    pub(crate) was_beyond_seen: bool,
 }
 
 impl<R> Plan<R> {
@@ -94,15 +96,15 @@ impl<R> Plan<R> {
             }
         }
         settled.written = settled.head - findings.base;
-        settled.assumed_wrongly = streams
-            .iter()
-            .zip(&findings.heads)
-            .any(|(stream, head)| stream.belief == Belief::New && *head > 0);
+        for (stream, head) in streams.iter().zip(&findings.heads) {
+            settled.was_not_new |= stream.belief == Belief::New && *head > 0;
+            settled.was_beyond_seen |= matches!(stream.belief, Belief::Seen(version) if version != *head);
+        }
         settled.heads = streams
             .into_iter()
             .zip(versions)
-            // Assumed to be new and then not written: nobody has looked.
-            .filter(|(stream, version)| stream.belief != Belief::New || *version > 0)
+            // Assumed and then not written: nobody has looked.
+            .filter(|(stream, version)| !stream.belief.is_assumed() || stream.belief.version() != *version)
             .map(|(stream, version)| (stream.id, version))
             .collect();
         settled
@@ -169,7 +171,8 @@ impl<R> Settled<R> {
             heads: Vec::new(),
             head,
             written: 0,
-            assumed_wrongly: false,
+            was_not_new: false,
+            was_beyond_seen: false,
         }
     }
 }

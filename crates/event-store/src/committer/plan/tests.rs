@@ -10,11 +10,19 @@ use crate::{
 
 const SHARD: ShardId = ShardId(0);
 
-const BELIEFS: Beliefs<'static> = Beliefs {
-    known_head: None,
-    cached: &|_| None,
-    assumed_min: Some(1),
-};
+/// Everything is assumed that can be.
+fn beliefs(seen: &dyn Fn(&StreamId) -> Option<u32>) -> Beliefs<'_> {
+    Beliefs {
+        known_head: None,
+        cached: &|_| None,
+        seen,
+        assume: Assume {
+            new: true,
+            seen: true,
+            min: 1,
+        },
+    }
+}
 
 fn stream(number: u8) -> StreamId {
     StreamId::new("test", Uuid::from_u128(u128::from(number)))
@@ -35,13 +43,15 @@ struct Model {
 }
 
 impl Model {
-    /// What is assumed to be new counts as new until an event of it collides with one that is there.
+    /// What is assumed of a stream counts until an event of it collides with one that is there.
     fn run(&mut self, flush: &Flush) -> Findings {
-        let assumed = self.find(flush, |stream| stream.belief == Belief::New);
+        let assumed = self.find(flush, |stream| stream.belief.is_assumed());
         let passing = flush.passing(&assumed);
         let collides = |event: &FlushEvent| {
             let stream = &flush.streams[event.stream];
-            passing[event.group] && stream.belief == Belief::New && self.versions.contains_key(&stream.id)
+            let actual = self.versions.get(&stream.id).copied().unwrap_or(0);
+            assert!(stream.belief.version() <= actual, "versions would be skipped");
+            passing[event.group] && stream.belief.is_assumed() && stream.belief.version() < actual
         };
         let findings = if flush.events.iter().any(collides) {
             self.find(flush, |_| false)
@@ -58,8 +68,10 @@ impl Model {
 
     fn find(&self, flush: &Flush, is_assumed: impl Fn(&FlushStream) -> bool) -> Findings {
         let version = |stream: &FlushStream| {
-            let known = self.versions.get(&stream.id).copied();
-            known.filter(|_| !is_assumed(stream)).unwrap_or(0)
+            if is_assumed(stream) {
+                return stream.belief.version();
+            }
+            self.versions.get(&stream.id).copied().unwrap_or(0)
         };
         let gone = flush
             .keys
@@ -152,6 +164,7 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answer
         .map(|(reply, wanted)| Waiting::new(wanted.append(), reply))
         .collect();
     let mut rounds = 0;
+    let mut seen: HashMap<StreamId, u32> = HashMap::new();
     while !queue.is_empty() {
         assert!(rounds <= 2 * all.len(), "each flush must answer at least one append");
         if let Some(Some(number)) = foreign.get(rounds) {
@@ -166,12 +179,14 @@ fn run(all: &[Wanted], foreign: &[Option<u8>], dead: &[KeyId]) -> (Model, Answer
                 deferred.push_back(waiting);
             }
         }
-        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, &BELIEFS);
+        let seen_at = |stream: &StreamId| seen.get(stream).copied();
+        let plan = planner.finish(Uuid::from_u128(rounds as u128), SHARD, 0, &beliefs(&seen_at));
         let findings = model.run(&plan.flush);
         let settled = plan.settle(&findings);
         assert_eq!(settled.head, model.head);
         for (stream, version) in &settled.heads {
             assert_eq!(model.versions.get(stream).copied().unwrap_or(0), *version);
+            seen.insert(stream.clone(), *version);
         }
         for (reply, outcome) in settled.answers {
             assert!(
@@ -279,7 +294,7 @@ fn an_append_may_build_on_another_of_the_same_flush() {
             Offer::Taken
         ));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &beliefs(&|_| None));
     let findings = Model::default().run(&plan.flush);
     let answers = plan.settle(&findings).answers;
     assert_eq!(
@@ -310,7 +325,7 @@ fn a_flush_found_in_the_log_answers_those_whose_events_are_there_and_tries_the_o
     for (reply, wanted) in all.iter().enumerate() {
         planner.offer(Waiting::new(wanted.append(), reply));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &beliefs(&|_| None));
     let found = plan.flush.events[..3]
         .iter()
         .zip([(7, 1), (8, 4), (9, 5)])
@@ -354,7 +369,7 @@ fn a_guard_is_not_assumed_to_hold_because_somebody_else_would_write_the_stream()
     for (reply, wanted) in all.iter().enumerate() {
         planner.offer(Waiting::new(wanted.append(), reply));
     }
-    let plan = planner.finish(Uuid::nil(), SHARD, 0, &BELIEFS);
+    let plan = planner.finish(Uuid::nil(), SHARD, 0, &beliefs(&|_| None));
     let findings = model.run(&plan.flush);
     let settled = plan.settle(&findings);
     let guarded = settled.answers.iter().find(|(reply, _)| *reply == 0);
