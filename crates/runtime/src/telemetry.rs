@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, time::Duration};
-use tracing::{Dispatch, Level, Span};
+use tracing::{Dispatch, Level, Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -220,7 +220,8 @@ fn subscriber(
     let Some(provider) = tracer_provider(config, service)? else {
         // Spans are for traces. Without any, logs do not ask for them either, and then none is made: that costs each request
         // more than a line of log could gain by it.
-        let logs = logs.with_filter(filter.and(filter_fn(|metadata| metadata.is_event())));
+        let events = filter_fn(|metadata: &Metadata<'_>| metadata.is_event());
+        let logs = logs.with_filter(filter.and(events));
         return Ok((Dispatch::new(tracing_subscriber::registry().with(logs)), None));
     };
     // Only our own spans: those of the exporter's transport would make every export cause the next.

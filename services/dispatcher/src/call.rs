@@ -64,7 +64,8 @@ impl Call {
             let _own = own;
             hard.run_until_cancelled(self.run(&task, slot)).await;
         };
-        dispatcher.calls.spawn(call.instrument(span));
+        // Boxed once: it has kilobytes, and would be moved several times on its way into the task.
+        dispatcher.calls.spawn(Box::pin(call).instrument(span));
     }
 
     async fn run(mut self, dispatcher: &Dispatcher, slot: Slot) {

@@ -118,10 +118,10 @@ impl KeyRing {
         let slots = self.slots(wanted, now);
         let mut found = HashMap::with_capacity(slots.len());
         let missing = self.find_cached(&slots, &mut found, now);
-        let draws = missing.len() <= limits::APPEND_NEW_KEYS_MAX
+        let may_draw = missing.len() <= limits::APPEND_NEW_KEYS_MAX
             && self.novelty.is_likely()
             && self.table.takes_new_keys_in_flushes();
-        if !draws && !missing.is_empty() {
+        if !may_draw && !missing.is_empty() {
             return Ok((self.obtain(wanted, now).await?, Drawn::default()));
         }
         let mut drawn = Drawn::default();
@@ -165,7 +165,9 @@ impl KeyRing {
     pub(super) fn gone(&self, drawn: &Drawn, gone: Vec<KeyId>) {
         let was_drawn = |key: &KeyId| drawn.keys.iter().any(|drawn| drawn.id() == *key);
         let (drawn, known): (Vec<KeyId>, Vec<KeyId>) = gone.into_iter().partition(was_drawn);
-        drawn.iter().for_each(|_| self.novelty.saw(false));
+        for _ in drawn {
+            self.novelty.saw(false);
+        }
         if !known.is_empty() {
             self.forget(known);
         }
