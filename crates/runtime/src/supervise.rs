@@ -25,6 +25,9 @@ pub const TASKS_MAX: usize = 512;
 /// How long dropped tasks may take to unwind.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
 
+/// The target of the span that each task runs in.
+pub(crate) const SPAN_TARGET: &str = "assent_runtime::task";
+
 /// How a supervised task ends.
 pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -215,7 +218,7 @@ where
     loop {
         let started = Instant::now();
         // A task of its own, so that a panic ends there.
-        let span = tracing::info_span!(parent: None, "task", name);
+        let span = tracing::info_span!(target: SPAN_TARGET, parent: None, "task", name);
         let mut task = AbortOnDrop(tokio::spawn(start().instrument(span)));
         let joined = tokio::select! {
             joined = &mut task.0 => joined,

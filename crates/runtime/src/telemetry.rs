@@ -3,7 +3,10 @@
 //! Logs go to stderr. Traces go to an OTLP collector when one is configured; a collector that is not there costs
 //! nothing but its traces. Metrics are kept for the admin port to show.
 
-use crate::config::{Check, Validate};
+use crate::{
+    config::{Check, Validate},
+    supervise,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use opentelemetry::{
     propagation::TextMapPropagator as _,
@@ -218,10 +221,10 @@ fn subscriber(
     };
     let filter = EnvFilter::try_new(&config.log_filter)?;
     let Some(provider) = tracer_provider(config, service)? else {
-        // Spans are for traces. Without any, logs do not ask for them either, and then none is made: that costs each request
-        // more than a line of log could gain by it.
-        let events = filter_fn(|metadata: &Metadata<'_>| metadata.is_event());
-        let logs = logs.with_filter(filter.and(events));
+        // Spans are for traces. Without any, logs ask for none but the task's, which tells an operator who speaks, and no other is
+        // made: that costs each request more than a line of log could gain by it.
+        let wanted = |metadata: &Metadata<'_>| metadata.is_event() || metadata.target() == supervise::SPAN_TARGET;
+        let logs = logs.with_filter(filter.and(filter_fn(wanted)));
         return Ok((Dispatch::new(tracing_subscriber::registry().with(logs)), None));
     };
     // Only our own spans: those of the exporter's transport would make every export cause the next.

@@ -114,6 +114,8 @@ fn without_a_collector_there_is_no_traceparent_and_a_given_one_does_no_harm() {
         }
         assert_eq!(span.in_scope(current_traceparent), None);
         assert!(span.is_disabled(), "nobody would see it");
+        let task = tracing::info_span!(target: supervise::SPAN_TARGET, "task");
+        assert!(!task.is_disabled(), "logs name it");
         assert!(tracing::event_enabled!(Level::INFO), "logs are written all the same");
     });
 }
