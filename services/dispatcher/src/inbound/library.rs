@@ -126,11 +126,12 @@ impl Library {
             .first()
             .filter(|event| log::tenant_of(event).as_ref() == Some(&tenant.id));
         let recorded = recorded.and_then(|event| log::read::<MediaEvent>(event).ok());
-        if let Some(MediaEvent::Unavailable(given_up)) = recorded
-            && given_up.reason.as_str() != "erased"
-        {
-            let error = ApiError::new(ErrorCode::FileUnavailable).metadata("reason", given_up.reason.as_str());
-            return Ok(error);
+        if let Some(MediaEvent::Unavailable(given_up)) = recorded {
+            // It may still be among those to be fetched, for a moment.
+            return Ok(match given_up.reason.as_str() {
+                "erased" => ApiError::new(ErrorCode::FileUnknown),
+                reason => ApiError::new(ErrorCode::FileUnavailable).metadata("reason", reason),
+            });
         }
         let waits = due::waits(store, shard, file, tenant.id.as_str()).await;
         Ok(if waits.map_err(|error| unavailable(&error))? {
