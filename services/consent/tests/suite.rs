@@ -1,6 +1,9 @@
-//! The consent service on SQLite and a direct feed, over a real socket; callbacks and requests are written as ingress would.
+//! The consent service on a direct feed, over a real socket; callbacks and requests are written as ingress would.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "../../../tests/suites/database.rs"]
+mod database;
 
 mod suite {
     mod calls;

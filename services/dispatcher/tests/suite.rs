@@ -1,9 +1,11 @@
-//! The dispatcher against the simulator, on SQLite with a direct feed: everything in this process, nothing else needed.
+//! The dispatcher against the simulator, with a direct feed: everything in this process, nothing else needed on SQLite.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "suite/chaos.rs"]
 mod chaos;
+#[path = "../../../tests/suites/database.rs"]
+mod database;
 #[path = "suite/files.rs"]
 mod files;
 #[path = "suite/handed_over.rs"]

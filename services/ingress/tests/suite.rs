@@ -1,6 +1,9 @@
-//! Ingress on SQLite and a direct feed, over real sockets, with a stand-in for the consent service.
+//! Ingress on a direct feed, over real sockets, with a stand-in for the consent service.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "../../../tests/suites/database.rs"]
+mod database;
 
 mod suite {
     mod callbacks;

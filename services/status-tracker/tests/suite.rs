@@ -1,4 +1,8 @@
-//! The status-tracker on SQLite and a direct feed, with the simulator in the same process.
+//! The status-tracker on a direct feed, with the simulator in the same process.
+
+#[cfg(test)]
+#[path = "../../../tests/suites/database.rs"]
+mod database;
 
 #[cfg(test)]
 mod suite {

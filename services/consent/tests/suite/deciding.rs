@@ -246,7 +246,7 @@ async fn somebody_unreachable_is_not_written_to_until_a_sign_of_life() {
 #[ignore = "a measurement"]
 async fn the_cost_of_a_request() {
     const REQUESTS: usize = 5_000;
-    let ground = Ground::new();
+    let ground = Ground::new().await;
     let platform = ground.platform().await;
     observe_template(&platform, "order_ready", Category::Utility, TemplateStatus::Approved).await;
     let asks = (0..REQUESTS).map(|at| {

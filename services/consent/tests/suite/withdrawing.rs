@@ -44,7 +44,7 @@ fn accepted(wa_id_alias: AliasHash) -> AttemptEvent {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_overtakes_thousands_of_requests() {
     const REQUESTS: usize = 3_000;
-    let ground = Ground::new();
+    let ground = Ground::new().await;
     let platform = ground.platform().await;
     observe_template(&platform, "order_ready", Category::Utility, TemplateStatus::Approved).await;
     let asks = (0..REQUESTS).map(|at| {

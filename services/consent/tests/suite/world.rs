@@ -1,6 +1,7 @@
 //! A process with the consent service on it, and hands that write what the other services would.
 
-use assent_consent::Config;
+use crate::database::new_database;
+use assent_consent::{Config, REQUESTS_FEED, WITHDRAWALS_FEED};
 use assent_domain::{
     events::{
         Content, DecisionEvent, DomainEvent, MessageReceived, ObservedFrom, ProviderError, ProviderEvent,
@@ -24,7 +25,7 @@ use assent_runtime::{
     host::Host,
     http::ListenConfig,
     log::{self, Origin},
-    platform::{DatabaseConfig, KeysConfig, MasterConfig, Platform, PlatformConfig},
+    platform::{KeysConfig, MasterConfig, Platform, PlatformConfig},
     settings::{RuntimeConfig, TenantsConfig},
     shutdown::{Shutdown, ShutdownConfig, StopReason},
     streams::{Subject, purpose},
@@ -77,16 +78,10 @@ pub(super) struct World {
 }
 
 impl Ground {
-    pub(super) fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = PlatformConfig {
-            database: DatabaseConfig {
-                postgres_url: None,
-                sqlite_dir: Some(dir.path().to_owned()),
-                connections_max: 4,
-                shards: None,
-                migrate: true,
-            },
+            database: new_database(dir.path()).await,
             keys: KeysConfig {
                 master: MasterConfig {
                     id: "m1".into(),
@@ -168,7 +163,7 @@ impl Ground {
 }
 
 pub(super) async fn world() -> World {
-    let world = Ground::new().start().await;
+    let world = Ground::new().await.start().await;
     world
         .observe_template("order_ready", Category::Utility, TemplateStatus::Approved)
         .await;
@@ -447,17 +442,12 @@ impl World {
     pub(super) async fn caught_up(&self) {
         until("the readers", async || {
             let head = self.platform.store.head(SHARD).await.unwrap();
-            let behind: i64 =
-                sqlx::query_scalar("select count(*) from checkpoints where name like 'consent-%' and position < $1")
-                    .bind(head as i64)
-                    .fetch_one(self.platform.store.sqlite().unwrap())
-                    .await
-                    .unwrap();
-            let known: i64 = sqlx::query_scalar("select count(*) from checkpoints where name like 'consent-%'")
-                .fetch_one(self.platform.store.sqlite().unwrap())
-                .await
-                .unwrap();
-            (behind == 0 && known == 2).then_some(())
+            for feed in [REQUESTS_FEED, WITHDRAWALS_FEED] {
+                if self.platform.store.checkpoint(feed, SHARD).await.unwrap() < head {
+                    return None;
+                }
+            }
+            Some(())
         })
         .await;
     }
@@ -474,12 +464,15 @@ impl Ground {
     /// Makes the readers read everything again, as after the loss of their tables.
     pub(super) async fn rewind(&self) {
         let platform = self.platform().await;
-        let views = platform.store.sqlite().unwrap().clone();
-        let rewound = sqlx::query("update checkpoints set position = 0 where name like 'consent-%'")
-            .execute(&views)
-            .await
-            .unwrap();
-        assert_eq!(rewound.rows_affected(), 2);
+        let rewound = if let Some(pool) = platform.store.postgres() {
+            let rewind = "update assent_feed.checkpoints set position = 0 where name like 'consent-%'";
+            sqlx::query(rewind).execute(pool).await.unwrap().rows_affected()
+        } else {
+            let rewind = "update checkpoints set position = 0 where name like 'consent-%'";
+            let pool = platform.store.sqlite().unwrap();
+            sqlx::query(rewind).execute(pool).await.unwrap().rows_affected()
+        };
+        assert_eq!(rewound, 2);
         platform.close().await;
         assert!(self.dir.path().exists());
     }

@@ -1,5 +1,6 @@
 //! A store, a simulator, and what the other services would have recorded.
 
+use crate::database::new_database;
 use assent_dispatcher::{Config, MetaConfig};
 use assent_domain::{
     Decider as _,
@@ -25,7 +26,7 @@ use assent_runtime::{
     host::Host,
     http::ListenConfig,
     log::{self, Origin},
-    platform::{Correlated, DatabaseConfig, KeysConfig, MasterConfig, Platform, PlatformConfig},
+    platform::{Correlated, KeysConfig, MasterConfig, Platform, PlatformConfig},
     settings::{RuntimeConfig, TenantsConfig},
     shutdown::{Shutdown, StopReason},
     streams::{Subject, purpose},
@@ -39,7 +40,7 @@ use assent_simulator::{
     Simulator,
 };
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::Executor as _;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU32, atomic::Ordering},
@@ -123,20 +124,6 @@ fn origin() -> Origin {
     Origin::of(tenant(), Actor::Service(Term::try_new("test").unwrap()))
 }
 
-/// A new database on the server that `ASSENT_DISPATCHER_SUITE_POSTGRES` names, to run this suite on Postgres; SQLite without it.
-async fn new_postgres_database() -> Option<String> {
-    let server = std::env::var("ASSENT_DISPATCHER_SUITE_POSTGRES").ok()?;
-    let name = format!("dispatcher_{}", uuid::Uuid::new_v4().simple());
-    let mut connection = PgConnection::connect(&server).await.unwrap();
-    connection
-        .execute(AssertSqlSafe(format!("create database {name}")))
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    Some(format!("{base}/{name}"))
-}
-
 /// Credentials by which the tenant's links are fetched.
 const CREDENTIALS: &str = r#"
 [tenants.fetch_credentials.vault]
@@ -161,15 +148,8 @@ async fn platform(dir: &TempDir, keys: &[ApiKey; 2]) -> Platform {
         .into_iter()
         .collect();
     let tenants = Directory::fixed(Tenants::parse(&tenants, &environment).unwrap());
-    let url = new_postgres_database().await;
     let config = PlatformConfig {
-        database: DatabaseConfig {
-            postgres_url: url.clone().map(Secret::new),
-            sqlite_dir: url.is_none().then(|| dir.path().join("data")),
-            connections_max: 4,
-            shards: None,
-            migrate: true,
-        },
+        database: new_database(&dir.path().join("data")).await,
         keys: KeysConfig {
             master: MasterConfig {
                 id: "m1".into(),

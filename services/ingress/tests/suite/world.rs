@@ -1,5 +1,6 @@
 //! A process with ingress on it, two tenants, and somebody who decides.
 
+use crate::database::new_database;
 use assent_domain::{
     events::{Authorized, DecisionEvent, DomainEvent, Refused, RequestEvent, StreamCategory},
     gates::{Evidence, Refusal, RefusalReason},
@@ -18,7 +19,7 @@ use assent_runtime::{
     host::Host,
     http::ListenConfig,
     log::{self, Origin},
-    platform::{DatabaseConfig, KeysConfig, MasterConfig, Platform, PlatformConfig},
+    platform::{KeysConfig, MasterConfig, Platform, PlatformConfig},
     settings::{RuntimeConfig, TenantsConfig},
     shutdown::{Shutdown, ShutdownConfig},
     streams::Subject,
@@ -158,13 +159,7 @@ async fn platform(dir: &std::path::Path, acme: &ApiKey, globex: &ApiKey) -> Plat
     .collect();
     let tenants = Tenants::parse(&text, &environment).unwrap();
     let config = PlatformConfig {
-        database: DatabaseConfig {
-            postgres_url: None,
-            sqlite_dir: Some(dir.to_owned()),
-            connections_max: 4,
-            shards: None,
-            migrate: true,
-        },
+        database: new_database(dir).await,
         keys: KeysConfig {
             master: MasterConfig {
                 id: "m1".into(),

@@ -179,13 +179,8 @@ impl Stage {
     pub(super) async fn decided(&self) {
         let head = self.platform.store.head(SHARD).await.unwrap();
         super::support::eventually("the decider has come this far", || async {
-            let pool = self.platform.store.sqlite().unwrap();
-            let position: Option<i64> =
-                sqlx::query_scalar("select position from checkpoints where name = 'tracker-suppression'")
-                    .fetch_optional(pool)
-                    .await
-                    .unwrap();
-            (position.unwrap_or_default() as u64 >= head).then_some(())
+            let position = self.platform.store.checkpoint("tracker-suppression", SHARD).await;
+            (position.unwrap() >= head).then_some(())
         })
         .await;
     }

@@ -1,5 +1,6 @@
 //! A tracker on a store of its own, beside a simulator.
 
+use crate::database::new_database;
 use assent_domain::{
     events::{DomainEvent, StreamCategory},
     values::{Actor, TenantId},
@@ -12,7 +13,7 @@ use assent_runtime::{
     host::{Addresses, Host},
     http::ListenConfig,
     log::{self, Origin},
-    platform::{DatabaseConfig, KeysConfig, MasterConfig, Platform, PlatformConfig},
+    platform::{KeysConfig, MasterConfig, Platform, PlatformConfig},
     settings::{RuntimeConfig, TenantsConfig},
     shutdown::Shutdown,
     streams::Subject,
@@ -24,7 +25,7 @@ use assent_simulator::{Handle, Latency, Mix, Simulator};
 use assent_status_tracker::Config;
 use std::{sync::Arc, time::Duration};
 
-/// The only shard of a SQLite store.
+/// The only shard.
 pub(super) const SHARD: ShardId = ShardId(0);
 
 /// Two tenants; `acme` has the simulator's first account, `globex` the second.
@@ -98,15 +99,9 @@ fn tenants(keys: &[ApiKey; 3], extra: &str) -> Tenants {
     Tenants::parse(&tenants_text(keys, extra), &environment).unwrap()
 }
 
-fn platform_config(dir: &std::path::Path) -> PlatformConfig {
+async fn platform_config(dir: &std::path::Path) -> PlatformConfig {
     PlatformConfig {
-        database: DatabaseConfig {
-            postgres_url: None,
-            sqlite_dir: Some(dir.to_owned()),
-            connections_max: 4,
-            shards: None,
-            migrate: true,
-        },
+        database: new_database(dir).await,
         keys: KeysConfig {
             master: MasterConfig {
                 id: "one".to_owned(),
@@ -155,7 +150,7 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         let keys = [(); 3].map(|()| ApiKey::generate().unwrap());
         let directory = Arc::new(Directory::fixed(tenants(&keys, "")));
-        let platform = Platform::connect(&platform_config(dir.path()), directory)
+        let platform = Platform::connect(&platform_config(dir.path()).await, directory)
             .await
             .unwrap();
         let shutdown = Shutdown::new();
