@@ -56,7 +56,7 @@ const SKIPPED: [&str; 9] = [
 ];
 /// Why a file is fetched again appears with the first time.
 const FILES: [[&str; 2]; 2] = [["stored", "none"], ["unavailable", "lasting"]];
-const UPLOADS: [&str; 4] = ["uploaded", "known", "unfit", "lost"];
+const UPLOADS: [&str; 5] = ["uploaded", "known", "unfit", "lost", "unusable"];
 /// The likely ones; others appear with the first time.
 const FETCH_FAILURES: [&str; 6] = [
     "link_unfit",

@@ -11,14 +11,16 @@
 //!   the news that a link is bad;
 //! * the id of contents at a number, by a keyed hash of both, for as long as Meta keeps it. When Meta refuses an id that is
 //!   younger, we have learned that it keeps them shorter: all ids of that number that are as old are forgotten, and the
-//!   message is tried again with a new one.
+//!   message is tried again with a new one. When Meta takes a message and fails at its file later (`late`), that upload and
+//!   its link are forgotten; the message is lost, the next one is not.
 
 mod counter;
 mod job;
+mod late;
 mod links;
 mod table;
 
-pub(crate) use self::{counter::Counter, table::prepare};
+pub(crate) use self::{counter::Counter, late::says_unusable, table::prepare};
 
 use self::{links::MediaLink, table::Upload};
 use crate::{config::MediaConfig, dispatcher::Dispatcher, limits};
@@ -102,6 +104,18 @@ struct Wanted {
     link: MediaLink,
     /// What the link is known by: keyed hash of tenant, credential, kind and link.
     hash: Hash,
+}
+
+impl Wanted {
+    fn of(dispatcher: &Dispatcher, submitted: &Submitted, link: MediaLink) -> Self {
+        Self {
+            tenant: submitted.tenant.clone(),
+            number: submitted.sender.clone(),
+            credential: submitted.fetch_credential.clone(),
+            hash: link_hash(dispatcher, submitted, &link),
+            link,
+        }
+    }
 }
 
 /// Fetches, checks and uploads files, and remembers them.
@@ -216,7 +230,7 @@ pub(crate) fn prepare_message(
     message: &mut OutgoingMessage,
 ) -> Prepared {
     let uploads = &dispatcher.uploads;
-    if submitted.fetch_credential.is_none() && !uploads.config.upload_links {
+    if !uploads.fetches_for(submitted) {
         return Prepared::Ready(Vec::new());
     }
     let Some((root, payload)) = links::payload(&mut message.content) else {
@@ -224,13 +238,7 @@ pub(crate) fn prepare_message(
     };
     let (mut used, mut ids, mut waits) = (Vec::new(), Vec::new(), false);
     for link in links::find(root, payload) {
-        let wanted = Wanted {
-            tenant: submitted.tenant.clone(),
-            number: submitted.sender.clone(),
-            credential: submitted.fetch_credential.clone(),
-            hash: link_hash(dispatcher, submitted, &link),
-            link,
-        };
+        let wanted = Wanted::of(dispatcher, submitted, link);
         match uploads.look(dispatcher, &wanted, token) {
             Look::Ready(upload) => {
                 ids.push((wanted.link.pointer, upload.id.clone()));

@@ -8,6 +8,7 @@ use crate::{
     progress::Progress,
     send::Halted,
     settle::Next,
+    uploads,
 };
 use assent_domain::{
     events::{AttemptEvent, RetryClass, StreamCategory},
@@ -105,6 +106,8 @@ struct Watch {
     progress: Progress,
     /// Messages for which silence would count if their number had callbacks after these moments.
     listening: HashMap<PhoneNumberId, HashMap<MessageId, Timestamp>>,
+    /// Messages of the batch in hand whose file Meta could not use.
+    unusable: Vec<MessageId>,
     shown: metrics::OpenMessages,
 }
 
@@ -125,6 +128,7 @@ impl Watch {
             position: None,
             progress: Progress::new(every),
             listening: HashMap::new(),
+            unusable: Vec::new(),
             shown: metrics::OpenMessages::of(shard),
         }
     }
@@ -141,6 +145,7 @@ impl Watch {
     fn forget(&mut self) {
         self.position = None;
         self.progress.forget();
+        self.unusable.clear();
         // Whoever watches the shard now shows them.
         self.shown.show(&OpenSet::default());
     }
@@ -207,6 +212,9 @@ impl Watch {
         let kind = event.kind.as_str();
         if kind == "provider.status_reported" {
             self.look_now(event, State::Unknown);
+            if uploads::says_unusable(event) {
+                self.unusable.push(MessageId::new(event.stream.key));
+            }
         }
         if self.listening.is_empty() || !matches!(kind, "provider.status_reported" | "provider.message_received") {
             return;
@@ -236,6 +244,10 @@ impl Watch {
     /// Does what is due.
     async fn act(&mut self) -> Result<(), Trouble> {
         let Some(position) = self.position else { return Ok(()) };
+        if !self.unusable.is_empty() {
+            let messages = std::mem::take(&mut self.unusable);
+            self.dispatcher.forget_unusable(self.shard, &messages).await?;
+        }
         let due = self.open.due(log::now(), limits::DUE_MESSAGES_MAX);
         if due.is_empty() {
             return Ok(());

@@ -135,7 +135,7 @@ impl Uploads {
 }
 
 impl Wanted {
-    fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> Place<'_> {
         Place {
             number: &self.number,
             kind: self.link.kind,
@@ -225,7 +225,7 @@ fn credential(dispatcher: &Dispatcher, wanted: &Wanted) -> Result<Option<Credent
 }
 
 /// Contents at a number, by a keyed hash: the hash of a known file would tell who sent it.
-fn upload_hash(dispatcher: &Dispatcher, place: &Place<'_>, content: &Hash) -> Hash {
+pub(super) fn upload_hash(dispatcher: &Dispatcher, place: &Place<'_>, content: &Hash) -> Hash {
     let parts = [
         place.number.as_str().as_bytes(),
         place.kind.as_str().as_bytes(),

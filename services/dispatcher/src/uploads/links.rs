@@ -59,25 +59,47 @@ fn collect(word: &str, value: &Value, pointer: &mut String, found: &mut Vec<Medi
     }
 }
 
+/// What an object beneath this word is sent as, if the word is one for files.
+fn kind_of(word: &str, object: &serde_json::Map<String, Value>) -> Option<Kind> {
+    let is_voice = object.get("voice").and_then(Value::as_bool) == Some(true);
+    match word {
+        "image" => Some(Kind::Image),
+        "sticker" => Some(Kind::Sticker),
+        "audio" if is_voice => Some(Kind::Voice),
+        "audio" => Some(Kind::Audio),
+        "video" => Some(Kind::Video),
+        "document" => Some(Kind::Document),
+        _ => None,
+    }
+}
+
 /// The link of an object that stands beneath a word for a file.
 fn link_of(word: &str, object: &serde_json::Map<String, Value>, pointer: &str) -> Option<MediaLink> {
-    let is_voice = object.get("voice").and_then(Value::as_bool) == Some(true);
-    let kind = match word {
-        "image" => Kind::Image,
-        "sticker" => Kind::Sticker,
-        "audio" if is_voice => Kind::Voice,
-        "audio" => Kind::Audio,
-        "video" => Kind::Video,
-        "document" => Kind::Document,
-        _ => return None,
-    };
     let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
     Some(MediaLink {
         pointer: pointer.to_owned(),
-        kind,
+        kind: kind_of(word, object)?,
         link: text("link")?,
         filename: text("filename"),
     })
+}
+
+/// Every id of Meta's that a file in `payload` is named by, which stands beneath the word `root`.
+pub(super) fn ids(root: &str, payload: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_ids(root, payload, &mut found);
+    found
+}
+
+fn collect_ids(word: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => match object.get("id").and_then(Value::as_str) {
+            Some(id) if kind_of(word, object).is_some() => found.push(id.to_owned()),
+            _ => object.iter().for_each(|(key, value)| collect_ids(key, value, found)),
+        },
+        Value::Array(items) => items.iter().for_each(|value| collect_ids(word, value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Puts an id in the place of the link at `pointer`.
@@ -122,6 +144,7 @@ mod tests {
             replace(&mut components, &link.pointer, "9".to_owned());
         }
         assert!(find("template", &components).is_empty());
+        assert_eq!(ids("template", &components), ["9", "9"]);
         let video = &components[1]["cards"][0]["components"][0]["parameters"][0]["video"];
         assert_eq!(*video, json!({"id": "9"}));
         let header = json!({"type": "button", "header": {"type": "image", "image": {"link": "https://a/4.png"}},
@@ -138,6 +161,10 @@ mod tests {
         ] {
             assert!(find(word, &payload).is_empty(), "{word}");
         }
+        assert_eq!(ids("image", &json!({"id": "662"})), ["662"]);
+        // The id of a button is no file's.
+        let buttons = json!({"action": {"buttons": [{"type": "reply", "reply": {"id": "yes", "title": "Yes"}}]}});
+        assert!(ids("interactive", &buttons).is_empty());
         assert_eq!(find("audio", &json!({"link": "l", "voice": true}))[0].kind, Kind::Voice);
         assert_eq!(find("audio", &json!({"link": "l"}))[0].kind, Kind::Audio);
     }

@@ -201,6 +201,41 @@ pub(super) async fn forget_uploads(store: &EventStore, number: &Hash, until: Tim
     Ok(())
 }
 
+/// Forgets an id of a number, if it is older than that; whether there was one.
+pub(super) async fn forget_upload(
+    store: &EventStore,
+    number: &Hash,
+    id: &str,
+    before: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let mut rows = 0;
+    if let Some(pool) = store.postgres() {
+        let delete = "delete from assent_views.dispatcher_uploads
+                      where number = $1 and media_id = $2 and uploaded_at < $3";
+        let query = sqlx::query(delete).bind(number.as_slice()).bind(id);
+        rows += query.bind(before.as_micros()).execute(pool).await?.rows_affected();
+    }
+    if let Some(pool) = store.sqlite() {
+        let delete = "delete from dispatcher_uploads where number = ?1 and media_id = ?2 and uploaded_at < ?3";
+        let query = sqlx::query(delete).bind(number.as_slice()).bind(id);
+        rows += query.bind(before.as_micros()).execute(pool).await?.rows_affected();
+    }
+    Ok(rows > 0)
+}
+
+/// Forgets where a link led.
+pub(super) async fn forget_link(store: &EventStore, link: &Hash) -> Result<(), sqlx::Error> {
+    if let Some(pool) = store.postgres() {
+        let query = sqlx::query("delete from assent_views.dispatcher_links where link = $1");
+        query.bind(link.as_slice()).execute(pool).await?;
+    }
+    if let Some(pool) = store.sqlite() {
+        let query = sqlx::query("delete from dispatcher_links where link = ?1");
+        query.bind(link.as_slice()).execute(pool).await?;
+    }
+    Ok(())
+}
+
 /// Removes what is over.
 pub(super) async fn remove_old(store: &EventStore, now: Timestamp) -> Result<(), sqlx::Error> {
     if let Some(pool) = store.postgres() {

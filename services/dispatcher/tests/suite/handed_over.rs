@@ -138,6 +138,25 @@ async fn a_file_that_cannot_be_sent_never_reaches_meta() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_meta_could_not_use_after_all_gets_another_id_when_it_is_handed_over_again() {
+    let stage = Stage::new().await;
+    let (dispatcher, at) = serving(&stage, &stage.config).await;
+    let first = stage.hand_over(at, 0, parts(picture(), PICTURE)).await.unwrap();
+    let phone = stage.somebody();
+    stage.opt_in(&phone).await;
+    let control = stage.simulator.control();
+    control.write_text(&phone.e164(), None, "Is it ready?").unwrap();
+    let message = stage.authorized_upload(&phone, &first.media_id).await;
+    stage.until_last(message, "accepted").await;
+    let failed = stage.failure(&stage.accepted()[0], 131_053).await;
+    stage.until_watched(failed).await;
+    let again = stage.hand_over(at, 0, parts(picture(), PICTURE)).await.unwrap();
+    assert_ne!(again.media_id, first.media_id);
+    assert_eq!(stage.files_at_meta(), 2);
+    dispatcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_meta_says_of_a_file_is_passed_on() {
     let stage = Stage::new().await;
     let (dispatcher, at) = serving(&stage, &stage.config).await;

@@ -340,6 +340,36 @@ async fn a_file_that_meta_no_longer_has_is_uploaded_again_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_meta_could_not_use_after_all_is_fetched_and_uploaded_anew_once() {
+    let stage = Stage::new().await;
+    let vault = Vault::open(Duration::ZERO).await;
+    let dispatcher = stage.dispatcher_with(&config(&stage)).await;
+    let sent = async || {
+        let message = photo(&stage, vault.link("picture.jpg")).await;
+        stage.until_last(message, "accepted").await;
+        (vault.requests(), stage.simulator.control().report().summary.media_files)
+    };
+    assert_eq!(sent().await, (1, 1));
+    // A failure that says nothing about the file.
+    let failed = stage.failure(&stage.accepted()[0], 131_026).await;
+    stage.until_watched(failed).await;
+    assert_eq!(sent().await, (1, 1));
+    for accepted in &stage.accepted() {
+        let failed = stage.failure(accepted, 131_053).await;
+        stage.until_watched(failed).await;
+    }
+    assert_eq!(sent().await, (2, 2));
+    // Of messages that went with the old upload: it says nothing about the new one.
+    let last = stage.accepted().len() - 1;
+    for accepted in &stage.accepted()[..last] {
+        let failed = stage.failure(accepted, 131_053).await;
+        stage.until_watched(failed).await;
+    }
+    assert_eq!(sent().await, (2, 2));
+    dispatcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_without_a_credential_is_left_to_meta_unless_configured() {
     let stage = Stage::new().await;
     let vault = Vault::open(Duration::ZERO).await;

@@ -431,14 +431,29 @@ impl Stage {
 
     /// A linked picture by itself, to somebody who has just written.
     pub(crate) async fn authorized_image(&self, phone: &PhoneNumber, link: &str, credential: &str) -> MessageId {
+        let image = json!({"link": link, "caption": "As promised"});
+        self.authorized_form(phone, image, Some(credential)).await
+    }
+
+    /// A picture that Meta has, to somebody who has just written.
+    pub(crate) async fn authorized_upload(&self, phone: &PhoneNumber, id: &str) -> MessageId {
+        self.authorized_form(phone, json!({"id": id}), None).await
+    }
+
+    async fn authorized_form(
+        &self,
+        phone: &PhoneNumber,
+        image: serde_json::Value,
+        credential: Option<&str>,
+    ) -> MessageId {
         let key = self.content_key(self.alias(phone)).await;
-        let body = FreeFormBody(json!({"link": link, "caption": "As promised"}));
+        let body = FreeFormBody(image);
         let content = Content::FreeForm {
             form: FreeForm::Image,
             body: key.seal(&body, purpose::CONTENT).unwrap(),
         };
         let expires_at = log::now() + Duration::from_hours(1);
-        let (message, submitted) = self.submit(phone, &key, content, expires_at, Some(credential)).await;
+        let (message, submitted) = self.submit(phone, &key, content, expires_at, credential).await;
         let mut window = WindowFacts::default();
         window.wrote(log::now());
         self.authorize(phone, message, &submitted, &window).await;
@@ -604,16 +619,21 @@ impl Stage {
     }
 
     /// A callback about a message that Meta took, as the ingress would record it.
-    pub(crate) async fn callback(&self, accepted: &AcceptedMessage, status: ProviderStatus) {
+    pub(crate) async fn callback(&self, accepted: &AcceptedMessage, status: ProviderStatus) -> u64 {
+        let code = (status == ProviderStatus::Failed).then_some(131_026);
+        self.callback_with(accepted, status, code).await
+    }
+
+    /// A callback that says that a message which Meta took failed after all.
+    pub(crate) async fn failure(&self, accepted: &AcceptedMessage, code: i64) -> u64 {
+        self.callback_with(accepted, ProviderStatus::Failed, Some(code)).await
+    }
+
+    /// Gives the position of the callback.
+    async fn callback_with(&self, accepted: &AcceptedMessage, status: ProviderStatus, code: Option<i64>) -> u64 {
         let (message, attempt) = self.correlated(accepted);
-        let errors = if status == ProviderStatus::Failed {
-            vec![ProviderError {
-                code: 131_026,
-                subcode: None,
-            }]
-        } else {
-            Vec::new()
-        };
+        let error = |code| ProviderError { code, subcode: None };
+        let errors = code.map(error).into_iter().collect();
         let reported = StatusReported {
             number: number(),
             message: Some(message),
@@ -628,6 +648,16 @@ impl Stage {
             received_at: log::now(),
         };
         self.append(Subject::Message(message), &[ProviderEvent::from(Box::new(reported))])
-            .await;
+            .await
+    }
+
+    /// Waits until the reader of callbacks has written down that it was here.
+    pub(crate) async fn until_watched(&self, position: u64) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let store = &self.platform.store;
+        while store.checkpoint("dispatcher-callbacks", SHARD).await.unwrap() < position {
+            assert!(tokio::time::Instant::now() < deadline, "callbacks are not read");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
