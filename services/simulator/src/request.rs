@@ -1,15 +1,18 @@
 //! The body of `POST /{phone-number-id}/messages`: parsed strictly, as Meta does.
 //!
 //! Unknown fields are error 100, missing ones 131008, lengths 100, bad values 131009. Only shape is judged here; what
-//! depends on the world (templates, windows, people) is judged there.
+//! depends on the world (templates, windows, people) is judged there. What clients in the field write differently is
+//! [`rewritten`] first.
 
 mod contacts;
 mod interactive;
 mod media;
 mod template;
+mod tolerance;
 
 pub(crate) use media::{MediaReference, MediaSource};
 pub(crate) use template::{Component, HeaderParameter, Parameter, TemplateMessage};
+pub(crate) use tolerance::rewritten;
 
 use serde::{Deserialize, Deserializer};
 
@@ -118,6 +121,9 @@ struct Body {
     message_id: Option<String>,
     #[serde(rename = "typing_indicator")]
     _typing: Option<TypingIndicator>,
+    // Older samples of Meta's documentation show it here instead of in `text`; it has no effect here.
+    #[serde(rename = "preview_url")]
+    _preview_url: Option<bool>,
     text: Option<Text>,
     template: Option<TemplateMessage>,
     image: Option<Image>,
@@ -126,7 +132,6 @@ struct Body {
     document: Option<Document>,
     sticker: Option<Sticker>,
     location: Option<Location>,
-    #[serde(default, deserialize_with = "list_or_json_text")]
     contacts: Option<Vec<ContactCard>>,
     reaction: Option<Reaction>,
     interactive: Option<Interactive>,
@@ -387,18 +392,6 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     )
 }
 
-/// A list, or the same list as JSON inside a string, which some clients send.
-fn list_or_json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<ContactCard>>, D::Error> {
-    let value = match Option::<serde_json::Value>::deserialize(deserializer)? {
-        None => return Ok(None),
-        Some(serde_json::Value::String(text)) => serde_json::from_str(&text).map_err(serde::de::Error::custom)?,
-        Some(other) => other,
-    };
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,13 +458,6 @@ mod tests {
         assert!(parse(body.to_string().as_bytes()).is_ok());
         body["text"]["body"] = json!("é".repeat(4_097));
         assert_eq!(code_of(&body), 100);
-    }
-
-    #[test]
-    fn contacts_as_json_text_are_tolerated() {
-        let cards = r#"[{"name":{"formatted_name":"A B","first_name":"A"}}]"#;
-        let body = json!({"messaging_product": "whatsapp", "to": "1", "type": "contacts", "contacts": cards});
-        assert!(parse(body.to_string().as_bytes()).is_ok());
     }
 
     #[test]

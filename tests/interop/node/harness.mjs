@@ -22,6 +22,8 @@ const ROOT = need("INTEROP_ROOT");
 const ASSETS = join(ROOT, "services/simulator/assets");
 
 export const url = need("INTEROP_URL");
+// Where the SDK finds the simulator: perhaps over https, with its authority in the environment.
+export const sdkUrl = need("INTEROP_SDK_URL");
 export const token = need("INTEROP_TOKEN");
 export const appSecret = need("INTEROP_APP_SECRET");
 export const verifyToken = need("INTEROP_VERIFY_TOKEN");

@@ -24,6 +24,8 @@ EXPECT_TIMEOUT_S = float(os.environ.get("INTEROP_EXPECT_TIMEOUT_S", "15"))
 EXPECT_STEP_S = 0.02
 
 URL = os.environ["INTEROP_URL"]
+# Where the SDK finds the simulator: perhaps over https, with its authority in the environment.
+SDK_URL = os.environ["INTEROP_SDK_URL"]
 TOKEN = os.environ["INTEROP_TOKEN"]
 APP_ID = os.environ["INTEROP_APP_ID"]
 APP_SECRET = os.environ["INTEROP_APP_SECRET"]

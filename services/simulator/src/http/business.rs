@@ -43,6 +43,12 @@ pub(super) fn number_edge(
             world.set_settings(number, given);
             Ok(())
         }),
+        (&Method::GET, "whatsapp_commerce_settings") => {
+            Ok(access.engine.with(|world, _, _| world.commerce_settings(number)))
+        }
+        (&Method::POST, "whatsapp_commerce_settings") => {
+            change(&|world, _, given| world.set_commerce_settings(number, given))
+        }
         (&Method::POST, "register") => {
             change(&|world, now_ms, given| world.register(now_ms, number, Some(&text(given, "pin")?)))
         }

@@ -1,5 +1,7 @@
 //! The Graph API: paths with any or no version, bearer tokens, and `messages`. The rest is in `management`.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -7,6 +9,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use serde_json::json;
 
 use super::server::App;
 use super::worlds::{Access, Worlds};
@@ -24,6 +27,7 @@ const VERSION_HEADER: HeaderName = HeaderName::from_static("facebook-api-version
 const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("v23.0");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const FORM: &str = "application/x-www-form-urlencoded";
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The connection is to be closed without an answer.
@@ -52,6 +56,17 @@ pub(super) struct GraphRequest<'a> {
     pub(super) path: &'a str,
     /// Body.
     pub(super) body: Bytes,
+}
+
+impl GraphRequest<'_> {
+    /// The members of a body that is a form, which the Graph API takes as well as JSON.
+    pub(super) fn form(&self) -> Option<HashMap<String, String>> {
+        let content_type = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let form = std::str::from_utf8(&self.body).ok()?;
+        // curl says that it sends a form, whatever it sends.
+        let is_form = content_type.starts_with(FORM) && !form.trim_start().starts_with('{');
+        is_form.then(|| super::query::parse(Some(form)))
+    }
 }
 
 /// Answers a request, or says that the connection is to be dropped.
@@ -146,7 +161,8 @@ async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
         _ => None,
     };
     if let (Some(route), [number_id, _]) = (route, request.segments.as_slice()) {
-        return post_message(number_id, route, &request.body, access);
+        let form = request.form().map(|members| json!(members).to_string().into_bytes());
+        return post_message(number_id, route, form.as_deref().unwrap_or(&request.body), access);
     }
     let on = match (request.method, request.segments.as_slice()) {
         (_, ["whatsapp_business", "attachments"]) => FaultEndpoint::Download,
@@ -180,7 +196,14 @@ async fn dispatch(request: &GraphRequest<'_>, access: &Access) -> Answer {
 
 fn post_message(number_id: &str, route: Route, body: &[u8], access: &Access) -> Answer {
     // Parsed outside the lock: it is most of the work.
-    let parsed = request::parse(body);
+    let mut body = Cow::Borrowed(body);
+    let mut parsed = request::parse(&body);
+    if parsed.is_err()
+        && let Some(rewritten) = request::rewritten(&body)
+    {
+        parsed = request::parse(&rewritten);
+        body = Cow::Owned(rewritten);
+    }
     access.engine.with(|world, now_ms, _| {
         let Some(number) = world.number_by_id(number_id) else {
             return world.refuse(&GraphError::no_such_object(number_id));
@@ -188,7 +211,7 @@ fn post_message(number_id: &str, route: Route, body: &[u8], access: &Access) -> 
         if !access.accounts.contains(&world.numbers[number as usize].account) {
             return world.refuse(&no_permission());
         }
-        world.post(now_ms, number, route, parsed, body)
+        world.post(now_ms, number, route, parsed, &body)
     })
 }
 

@@ -378,7 +378,7 @@ fn matches(node: &Value, query: &HashMap<String, String>) -> bool {
 /// The parameters of a call, which the Graph API takes from the query as well as from the body.
 pub(super) fn parameters(
     request: &GraphRequest<'_>,
-    query: &HashMap<String, String>,
+    in_query: &HashMap<String, String>,
 ) -> Result<serde_json::Map<String, Value>, GraphError> {
     let mut given = if request.body.is_empty() {
         serde_json::Map::new()
@@ -388,19 +388,20 @@ pub(super) fn parameters(
             _ => return Err(invalid("the body must be a JSON object")),
         }
     };
-    for (name, text) in query.iter().filter(|(name, _)| *name != "access_token") {
-        // Lists and switches come as JSON inside the text; anything else is the text.
-        let value = match serde_json::from_str(text) {
-            Ok(value @ (Value::Array(_) | Value::Object(_) | Value::Bool(_))) => value,
-            _ => Value::String(text.clone()),
-        };
-        given.entry(name.clone()).or_insert(value);
+    for (name, text) in in_query.iter().filter(|(name, _)| *name != "access_token") {
+        given.entry(name.clone()).or_insert_with(|| query::value(text));
     }
     Ok(given)
 }
 
 /// The body as a JSON object.
 pub(super) fn body(request: &GraphRequest<'_>) -> Result<Value, GraphError> {
+    if let Some(form) = request.form() {
+        return Ok(form
+            .iter()
+            .map(|(name, text)| (name.clone(), query::value(text)))
+            .collect());
+    }
     let value: Value = serde_json::from_slice(&request.body).map_err(|error| invalid(error.to_string()))?;
     if value.is_object() {
         Ok(value)

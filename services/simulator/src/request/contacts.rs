@@ -95,7 +95,7 @@ struct Organisation {
 }
 
 impl ContactCard {
-    /// `formatted_name` needs one more name part beside it; a birthday is `YYYY-MM-DD`.
+    /// `formatted_name` needs one more name part beside it; a birthday is `YYYY-MM-DD`, or empty as clients write none.
     pub(super) fn check(&self) -> Result<(), GraphError> {
         let name = &self.name;
         let parts = [
@@ -111,7 +111,8 @@ impl ContactCard {
                 "contacts.name needs formatted_name and at least one more name part",
             ));
         }
-        if self.birthday.as_deref().is_some_and(|birthday| !is_date(birthday)) {
+        let birthday = self.birthday.as_deref().unwrap_or_default();
+        if !birthday.is_empty() && !is_date(birthday) {
             return Err(invalid("contacts.birthday must be YYYY-MM-DD"));
         }
         Ok(())

@@ -155,7 +155,9 @@ impl Interactive {
                 .as_object()
                 .ok_or_else(|| invalid("a section must be an object"))?;
             only(section_object, &["title", "rows"], "interactive.action.sections")?;
-            if sections.len() > 1 || section_object.contains_key("title") {
+            // The only section needs no title, and clients write none as an empty one.
+            let is_untitled = section_object.get("title").is_none_or(|title| title == "");
+            if sections.len() > 1 || !is_untitled {
                 label(section_object, "title", ROW_TITLE_CHARS_MAX)?;
             }
             for row in list(section_object, "rows")? {

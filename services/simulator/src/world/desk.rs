@@ -17,11 +17,30 @@ const COMMAND_DESCRIPTION_CHARS_MAX: usize = 256;
 /// Registrations and deregistrations allowed in 72 hours.
 const REGISTRATIONS_MAX: usize = 10;
 const REGISTRATION_WINDOW_MS: i64 = 72 * 60 * 60 * 1_000;
+
+/// Whether people see the catalogue's entry in the chat, and a cart in the catalogue. Without a catalogue here, all it does is
+/// stay as it was set.
+#[derive(Debug, serde::Serialize)]
+struct Commerce {
+    is_cart_enabled: bool,
+    is_catalog_visible: bool,
+}
+
+impl Default for Commerce {
+    fn default() -> Self {
+        Self {
+            is_cart_enabled: true,
+            is_catalog_visible: false,
+        }
+    }
+}
+
 /// What has been arranged for one number.
 #[derive(Debug)]
 pub(super) struct Desk {
     automation: Value,
     settings: Map<String, Value>,
+    commerce: Commerce,
     pin: Option<String>,
     registrations_at_ms: VecDeque<i64>,
     codes_sent: u64,
@@ -33,6 +52,7 @@ impl Default for Desk {
         Self {
             automation: json!({"enable_welcome_message": false, "prompts": [], "commands": []}),
             settings: Map::new(),
+            commerce: Commerce::default(),
             pin: None,
             registrations_at_ms: VecDeque::new(),
             codes_sent: 0,
@@ -66,7 +86,9 @@ impl World {
                 .as_str()
                 .map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap_or_default())
         };
-        let given: Map<String, Value> = given.iter().map(|(name, value)| (name.clone(), read(value))).collect();
+        // Clients that send it everywhere send it here too.
+        let asked = given.iter().filter(|(name, _)| *name != "messaging_product");
+        let given: Map<String, Value> = asked.map(|(name, value)| (name.clone(), read(value))).collect();
         for (name, value) in &given {
             let fits = match name.as_str() {
                 "enable_welcome_message" => value.is_boolean(),
@@ -103,6 +125,30 @@ impl World {
     pub(crate) fn set_settings(&mut self, number: u32, given: &Map<String, Value>) {
         let settings = &mut self.desk(number).settings;
         settings.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+
+    /// Commerce settings of a number.
+    pub(crate) fn commerce_settings(&self, number: u32) -> Value {
+        let mut settings = json!(self.numbers[number as usize].desk.commerce);
+        settings["id"] = json!(self.numbers[number as usize].identity.id);
+        json!({"data": [settings]})
+    }
+
+    /// Changes the commerce settings given; members left out stay as they are.
+    pub(crate) fn set_commerce_settings(&mut self, number: u32, given: &Map<String, Value>) -> Result<(), GraphError> {
+        let switch = |name: &str| match given.get(name) {
+            None => Ok(None),
+            Some(Value::Bool(is_on)) => Ok(Some(*is_on)),
+            // Python writes True into a query.
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(_) => Err(invalid(format!("Param {name} must be true or false."))),
+        };
+        let (cart, catalog) = (switch("is_cart_enabled")?, switch("is_catalog_visible")?);
+        let commerce = &mut self.desk(number).commerce;
+        commerce.is_cart_enabled = cart.unwrap_or(commerce.is_cart_enabled);
+        commerce.is_catalog_visible = catalog.unwrap_or(commerce.is_catalog_visible);
+        Ok(())
     }
 
     /// Registers or deregisters a number for the Cloud API, as a business does.

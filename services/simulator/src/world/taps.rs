@@ -85,8 +85,9 @@ fn tap_on_interactive(sent: &Value, choice: &Choice) -> Result<Value, GraphError
             let rows = sections.flat_map(|section| section["rows"].as_array().into_iter().flatten());
             let row = chosen(rows, choice)?;
             let mut reply = json!({"id": row["id"], "title": row["title"]});
-            if let Some(description) = row.get("description") {
-                reply["description"] = description.clone();
+            // What is not shown is not sent back.
+            if let Some(description) = row["description"].as_str().filter(|text| !text.is_empty()) {
+                reply["description"] = json!(description);
             }
             Ok(interactive("list_reply", &reply))
         }

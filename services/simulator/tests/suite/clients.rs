@@ -3,6 +3,8 @@
 use assent_simulator::{
     DEFAULT_ACCOUNT_ID, DEFAULT_APP_ID, DEFAULT_APP_SECRET, DEFAULT_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_VERIFY_TOKEN,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::support::{ANA, Stage};
@@ -231,4 +233,157 @@ async fn commands_may_be_given_as_text_and_are_shown_with_the_numbers_id() {
         assert_eq!(shown["conversational_automation"]["id"], DEFAULT_NUMBER_ID);
     }
     assert_eq!(stage.post(&edge, &json!({"commands": "no list"})).await.0, 400);
+}
+
+#[tokio::test]
+async fn messages_are_taken_as_clients_in_the_field_write_them() {
+    let stage = Stage::start().await;
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    let rows = json!([{"id": 1, "title": "One", "description": ""}]);
+    let list = |title: &Value| {
+        json!({"type": "list", "body": {"text": "Which?"}, "footer": {"text": null},
+               "action": {"button": "Open", "sections": [{"title": title, "rows": rows}]}})
+    };
+    let card =
+        json!({"name": {"formatted_name": "Ana", "first_name": "Ana"}, "birthday": "", "org": {}, "emails": null});
+    let template = json!({"name": "hello_world", "language": {"code": "en_US", "policy": null}, "components": null});
+    let odd = [
+        ("text", json!({"body": "hi"}).to_string().into()),
+        ("template", template),
+        ("interactive", list(&json!(""))),
+        ("interactive", list(&Value::Null)),
+        ("contacts", json!([card])),
+        ("contacts", json!([card]).to_string().into()),
+    ];
+    for (kind, payload) in odd {
+        let opaque = json!({"order": null}).to_string();
+        let body = json!({"messaging_product": "whatsapp", "to": 12_025_550_142_u64, "type": kind, kind: payload,
+                          "preview_url": false, "context": null, "biz_opaque_callback_data": opaque});
+        let (status, answer) = stage.send(&body).await;
+        assert_eq!(status, 200, "{body}: {answer}");
+    }
+    let kept = stage.accepted();
+    assert!(
+        kept.iter()
+            .all(|message| message.biz_opaque_callback_data.as_deref() == Some(r#"{"order":null}"#))
+    );
+    // What people send back has the types Meta gives it.
+    let (_, tapped) = stage
+        .post(
+            "_sim/users/12025550142/tap",
+            &json!({"wamid": kept[2].wamid, "id": "1"}),
+        )
+        .await;
+    stage.settle().await;
+    let callbacks = stage.receiver.received();
+    let told = callbacks
+        .iter()
+        .map(|post| post.json()["entry"][0]["changes"][0]["value"]["messages"][0].clone());
+    let reply = told
+        .into_iter()
+        .find(|message| message["id"] == tapped["wamid"])
+        .unwrap();
+    assert_eq!(reply["interactive"]["list_reply"], json!({"id": "1", "title": "One"}));
+}
+
+#[tokio::test]
+async fn a_media_id_may_be_a_number() {
+    let stage = Stage::start().await;
+    stage.handle.control().write_text(ANA, None, "hello").unwrap();
+    let file =
+        json!({"mime_type": "image/jpeg", "base64": STANDARD.encode(include_bytes!("../../assets/picture.jpg"))});
+    let (_, uploaded) = stage.post("_sim/media", &file).await;
+    let id: u64 = uploaded["id"].as_str().unwrap().parse().unwrap();
+    let image = |id: u64| json!({"messaging_product": "whatsapp", "to": ANA, "type": "image", "image": {"id": id}});
+    assert_eq!(stage.send(&image(id)).await.0, 200);
+    assert_eq!(stage.send(&image(1)).await.1["error"]["code"], 100);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_however_it_is_written() {
+    let stage = Stage::start().await;
+    for (wrong, code) in [
+        (
+            json!({"text": {"body": "hi", "previewurl": true}, "context": null}),
+            100,
+        ),
+        (json!({"text": {"body": null}}), 131_008),
+        (json!({"text": "hi"}), 100),
+        (
+            json!({"template": {"name": "hello_world", "language": {"code": null}}, "type": "template"}),
+            131_008,
+        ),
+    ] {
+        let mut body = json!({"messaging_product": "whatsapp", "to": ANA, "type": "text"});
+        body.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        let (_, refused) = stage.send(&body).await;
+        assert_eq!(refused["error"]["code"], code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_may_come_as_a_form() {
+    let stage = Stage::start().await;
+    let send = async |path: &str, body: String| {
+        let request = stage.client.post(stage.url(path)).bearer_auth(DEFAULT_TOKEN);
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let response = request.body(body).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let mut url = reqwest::Url::parse("http://localhost/").unwrap();
+        url.query_pairs_mut().extend_pairs(form);
+        send(path, url.query().unwrap().to_owned()).await
+    };
+    let messages = format!("v23.0/{DEFAULT_NUMBER_ID}/messages");
+    let template = r#"{"name":"hello_world","language":{"code":"en_US"}}"#;
+    let message = [
+        ("messaging_product", "whatsapp"),
+        ("to", ANA),
+        ("type", "template"),
+        ("template", template),
+    ];
+    assert_eq!(post(&messages, &message).await.1["contacts"][0]["wa_id"], "12025550142");
+    let (status, refused) = post(&messages, &message[1..]).await;
+    assert_eq!((status, &refused["error"]["code"]), (400, &json!(100)));
+    let register = format!("v23.0/{DEFAULT_NUMBER_ID}/register");
+    assert_eq!(
+        post(&register, &[("messaging_product", "whatsapp"), ("pin", "123456")])
+            .await
+            .0,
+        200
+    );
+    // curl calls JSON a form.
+    let body = json!({"messaging_product": "whatsapp", "to": ANA, "type": "template",
+                      "template": {"name": "hello_world", "language": {"code": "en_US"}}});
+    assert_eq!(send(&messages, body.to_string()).await.0, 200);
+}
+
+#[tokio::test]
+async fn commerce_settings_are_kept_and_shown() {
+    let stage = Stage::start().await;
+    let path = format!("v23.0/{DEFAULT_NUMBER_ID}/whatsapp_commerce_settings");
+    let shown = async || stage.get(&path).await.1["data"][0].clone();
+    let before = json!({"id": DEFAULT_NUMBER_ID, "is_cart_enabled": true, "is_catalog_visible": false});
+    assert_eq!(shown().await, before);
+    let (status, _) = stage.post(&format!("{path}?is_cart_enabled=False"), &json!({})).await;
+    assert_eq!(status, 200);
+    assert_eq!(stage.post(&path, &json!({"is_catalog_visible": true})).await.0, 200);
+    let after = json!({"id": DEFAULT_NUMBER_ID, "is_cart_enabled": false, "is_catalog_visible": true});
+    assert_eq!(shown().await, after);
+    assert_eq!(stage.post(&path, &json!({"is_cart_enabled": "perhaps"})).await.0, 400);
+}
+
+#[tokio::test]
+async fn automation_may_name_the_product() {
+    let stage = Stage::start().await;
+    let edge = format!("v23.0/{DEFAULT_NUMBER_ID}/conversational_automation");
+    let given = json!({"messaging_product": "whatsapp", "prompts": ["Opening hours?"]});
+    assert_eq!(stage.post(&edge, &given).await.0, 200);
+    let (_, shown) = stage
+        .get(&format!("v23.0/{DEFAULT_NUMBER_ID}?fields=conversational_automation"))
+        .await;
+    let automation = &shown["conversational_automation"];
+    assert_eq!(automation["prompts"], json!(["Opening hours?"]));
+    assert!(automation.get("messaging_product").is_none());
 }
