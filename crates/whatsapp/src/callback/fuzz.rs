@@ -1,6 +1,14 @@
 //! Whatever arrives: no panic, and nothing that is JSON is refused or lost.
 
-use proptest::prelude::*;
+use std::{
+    cell::Cell,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -158,20 +166,34 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// For as many seconds as `ASSENT_FUZZ_SECONDS` says, and one without it. What fails is shown in its smallest form.
+/// For as many seconds as `ASSENT_FUZZ_SECONDS` says, and one without it; from the seed `ASSENT_FUZZ_SEED`, if it is given. What
+/// fails is shown in its smallest form.
 #[test]
 fn whatever_arrives_is_kept_or_is_no_json() {
     let seconds = std::env::var("ASSENT_FUZZ_SECONDS").map_or(1, |text| text.parse().expect("a number of seconds"));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let seed: u64 = std::env::var("ASSENT_FUZZ_SEED").map_or_else(
+        |_| RandomState::new().build_hasher().finish(),
+        |text| text.parse().expect("a seed"),
+    );
+    println!("ASSENT_FUZZ_SEED={seed}");
     let config = ProptestConfig {
         cases: 128,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
-    let mut kept = 0_u64;
-    while std::time::Instant::now() < deadline {
-        let result = runner.run(&anything(), |body| {
+    let bodies = Cell::new(0_u64);
+    for round in 0_u64.. {
+        if std::time::Instant::now() >= deadline {
+            break;
+        }
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&round.to_le_bytes());
+        // A runner is for one run: it counts its cases, and would take every further run for done.
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let result = TestRunner::new_with_rng(config.clone(), random).run(&anything(), |body| {
+            bodies.set(bodies.get() + 1);
             let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(&body).is_ok();
             match parse(&body) {
                 Ok(received) => {
@@ -186,9 +208,9 @@ fn whatever_arrives_is_kept_or_is_no_json() {
             Ok(())
         });
         if let Err(error) = result {
-            panic!("{error}");
+            panic!("round {round}: {error}");
         }
-        kept += 128;
+        assert_eq!(bodies.get(), (round + 1) * u64::from(config.cases));
     }
-    println!("{kept} bodies");
+    println!("{} bodies", bodies.get());
 }

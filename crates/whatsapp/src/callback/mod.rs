@@ -193,7 +193,10 @@ struct Change<'body> {
 
 /// Splits a callback body into its updates, in their order.
 pub fn parse(body: &[u8]) -> Result<Vec<Received>, NotJson> {
-    if let Ok(usual) = serde_json::from_slice::<Usual<'_>>(body) {
+    // What is not UTF-8 is no JSON, also where it stands in a field that is skipped and would not be looked at.
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Ok(usual) = serde_json::from_str::<Usual<'_>>(text)
+    {
         let mut received = Vec::new();
         for entry in usual.entry {
             let place = Place::of_entry(entry.id, entry.time);
