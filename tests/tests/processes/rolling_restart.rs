@@ -1,5 +1,5 @@
 //! A rolling restart of all services under load: nothing is lost, nobody gets anything twice, and callers see nothing but
-//! UNAVAILABLE, which the same call again gets over.
+//! UNAVAILABLE, or what their library makes of a connection that ends, which the same call again gets over.
 //!
 //! There are two processes of each service. Each is replaced in turn: a new one is started beside it, and when that is ready
 //! the old one gets SIGTERM while callers still go to it, without anything taking it off their list before. Callbacks go through a
@@ -107,14 +107,14 @@ impl Callers {
     }
 
     fn saw(&self, role: Role, what: &str, status: &Status) {
-        if status.code() == Code::Unavailable || never_sent(status) {
+        if status.code() == Code::Unavailable || never_sent(status) || met_go_away(status) {
             *self.unavailable.lock().unwrap().entry(role).or_default() += 1;
         } else {
             self.errors.lock().unwrap().push(format!("{role}, {what}: {status:?}"));
         }
     }
 
-    /// Calls again and again, as a careful caller does: only after UNAVAILABLE, and not for ever.
+    /// Calls again and again, as a careful caller does: only where a service or its connection went away, and not for ever.
     async fn call<T, F>(&self, role: Role, what: &str, call: impl Fn(Client) -> F) -> Option<T>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -143,6 +143,19 @@ impl Callers {
 fn never_sent(status: &Status) -> bool {
     let is_of_transport = status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>);
     status.code() == Code::Cancelled && is_of_transport
+}
+
+/// Whether the server said that it takes no more calls on this connection, just as this one was handed to it. hyper's client looks
+/// once more at the connection after it has queued a call, fails the call with what the server said to the connection, and tonic
+/// calls that INTERNAL (hyper 1.12, `proto/h2/client.rs`). The call may have gone out: it is repeated with the same key, like any
+/// whose outcome is not known.
+fn met_go_away(status: &Status) -> bool {
+    let causes = std::iter::successors(status.source(), |error| error.source());
+    let said = causes.filter_map(|error| error.downcast_ref::<h2::Error>());
+    status.code() == Code::Internal
+        && said
+            .into_iter()
+            .any(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
