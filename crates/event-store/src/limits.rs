@@ -80,7 +80,7 @@ pub const SLICE_BYTES_MAX: usize = 640 * 1024;
 /// Most shards of one store.
 pub const SHARDS_MAX: u16 = 256;
 
-/// Most events that a reader is handed at once.
+/// Most events that a reader is handed at once, unless it asks for more.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 
 /// Slices that the slowest reader of a process may be behind the others; one further behind reads from the log.

@@ -14,12 +14,12 @@ pub const LOOKUP_MESSAGES_MAX: usize = 1_000;
 /// Pieces of evidence that are kept for each reason not to write to somebody: the newest.
 pub const EVIDENCE_MAX: usize = 50;
 
-/// A batch with this many events is worth its transaction and does not wait for more.
-pub const BATCH_EVENTS_WORTHWHILE: usize = 1_000;
+/// Most events of one batch. A batch that is full does not wait for the next.
+pub const BATCH_EVENTS_MAX: usize = 5_000;
 
 /// Longest time between the starts of two batches of a busy shard: the most that gathering adds to what is seen.
-/// `sent`, `delivered` and `read` of one message come close together and then cost one write.
-pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(200);
+/// Request and decision, start and answer, `sent`, `delivered` and `read` of one message come close together and then cost one write.
+pub const BATCH_SPACING_MAX: Duration = Duration::from_millis(500);
 
 /// Messages whose rows the active reader of a shard remembers, so that it need not load what it has just written; twice.
 pub const CACHE_MESSAGES_MAX: usize = 10_000;

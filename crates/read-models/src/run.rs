@@ -16,7 +16,9 @@ impl Views {
         // On the page before the first of them.
         let failures = metrics::counter!("assent_read_models_failures_total");
         metrics::counter!("assent_read_models_skipped_total", "reason" => "undecodable").increment(0);
-        let mut feed = feeds.feed(FEED, shard, Start::Beginning);
+        let mut feed = feeds
+            .feed(FEED, shard, Start::Beginning)
+            .batch_events_max(limits::BATCH_EVENTS_MAX);
         let mut live = Live::new(self.store.clone(), shard);
         let mut backoff = limits::BACKOFF_MIN;
         let mut is_healthy = false;
@@ -66,7 +68,7 @@ impl Pace {
     /// event after a pause goes at once.
     async fn wait(&self) {
         if let Some((began, events)) = self.last
-            && events < limits::BATCH_EVENTS_WORTHWHILE
+            && events < limits::BATCH_EVENTS_MAX
         {
             sleep_until(began + limits::BATCH_SPACING_MAX).await;
         }

@@ -107,10 +107,11 @@ impl Feed {
         }
     }
 
-    /// Hands out at most this many events at once.
+    /// Hands out at most this many events at once; [`BATCH_EVENTS_MAX`](limits::BATCH_EVENTS_MAX) if not called, and never more
+    /// than [`READ_EVENTS_MAX`](limits::READ_EVENTS_MAX).
     #[must_use]
     pub fn batch_events_max(mut self, events: usize) -> Self {
-        self.batch_events_max = events.clamp(1, limits::BATCH_EVENTS_MAX);
+        self.batch_events_max = events.clamp(1, limits::READ_EVENTS_MAX);
         self
     }
 

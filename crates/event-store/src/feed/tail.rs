@@ -47,7 +47,7 @@ impl Tail {
     /// # Errors
     /// Only for a log that was changed from outside. A database that does not answer is waited for.
     pub async fn next(&mut self, max: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        let max = max.clamp(1, limits::BATCH_EVENTS_MAX);
+        let max = max.clamp(1, limits::READ_EVENTS_MAX);
         let mut backoff = Duration::from_millis(20);
         loop {
             if self.behind {
