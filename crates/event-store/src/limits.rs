@@ -25,13 +25,13 @@ pub const FLUSH_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const FLUSH_EVENTS_WORTHWHILE: usize = 128;
 
 /// Shortest time between the starts of two flushes of a busy shard, if what waits is not worth a flush earlier.
-pub const FLUSH_SPACING_MIN: Duration = Duration::from_millis(4);
+pub const FLUSH_SPACING_MIN: Duration = Duration::from_millis(2);
 
 /// The same in flushes: it grows with how long they take.
-pub const FLUSH_SPACING_FLUSHES: u32 = 2;
+pub const FLUSH_SPACING_FLUSHES: u32 = 1;
 
 /// The most it grows to, and the most that spacing adds to an append that somebody waits for.
-pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(8);
+pub const FLUSH_SPACING_MAX: Duration = Duration::from_millis(6);
 
 /// As [`FLUSH_SPACING_MIN`], while nobody waits for any of the appends.
 pub const FLUSH_SPACING_PATIENT_MIN: Duration = Duration::from_millis(15);

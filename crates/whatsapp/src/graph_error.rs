@@ -69,7 +69,12 @@ impl GraphError {
     /// Reads the body of an HTTP answer: `{"error": {…}}`.
     pub(crate) fn from_answer(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
-        Self::from_fields(Fields::from_value(value)?.object("error")?)
+        Self::take_from(&mut Fields::from_value(value)?)
+    }
+
+    /// The same out of a body that was read before.
+    pub(crate) fn take_from(answer: &mut Fields) -> Option<Self> {
+        Self::from_fields(answer.object("error")?)
     }
 }
 

@@ -176,18 +176,23 @@ impl Committer {
             self.admit(next);
         }
         self.admit_queued();
+        let wake = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(wake);
         while let Some(deadline) = self.pace.deadline(self.planner.is_patient())
             && !self
                 .pace
                 .is_enough(self.planner.appends() + self.backlog.len(), self.planner.events())
         {
+            if wake.deadline() != deadline {
+                wake.as_mut().reset(deadline);
+            }
             tokio::select! {
                 biased;
                 more = self.waiting.recv() => match more {
                     Some(more) => self.admit(more),
                     None => break,
                 },
-                () = tokio::time::sleep_until(deadline) => break,
+                () = &mut wake => break,
             }
             self.admit_queued();
         }

@@ -64,13 +64,16 @@ impl AliasHasher {
     }
 
     fn hash(&self, purpose: Use, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hmac = hmac::Context::with_key(&self.key);
-        hmac.update(&[purpose as u8]);
-        for part in std::iter::once(label.as_bytes()).chain(parts.iter().copied()) {
-            hmac.update(&(part.len() as u64).to_be_bytes());
-            hmac.update(part);
+        let parts = || std::iter::once(label.as_bytes()).chain(parts.iter().copied());
+        let length = 1 + parts().map(|part| size_of::<u64>() + part.len()).sum::<usize>();
+        let mut text = Vec::with_capacity(length);
+        text.push(purpose as u8);
+        for part in parts() {
+            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            text.extend_from_slice(part);
         }
-        hmac.sign().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+        let hash = hmac::sign(&self.key, &text);
+        hash.as_ref().try_into().expect("SHA-256 gives 32 bytes")
     }
 }
 

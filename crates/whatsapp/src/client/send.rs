@@ -190,13 +190,16 @@ impl Client {
 /// Decides by the error's code, as Meta advises; the HTTP status only breaks ties that the code leaves open.
 fn judge(answer: &Answer) -> Result<SendAccepted, SendError> {
     let http_status = answer.status.as_u16();
-    if let Some(error) = GraphError::from_answer(&answer.body) {
-        return Err(judge_error(Box::new(error), answer));
-    }
-    if answer.status.is_success()
-        && let Some(accepted) = accepted_from(answer)
-    {
-        return Ok(accepted);
+    let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    if let Some(mut fields) = body.and_then(Fields::from_value) {
+        if let Some(error) = GraphError::take_from(&mut fields) {
+            return Err(judge_error(Box::new(error), answer));
+        }
+        if answer.status.is_success()
+            && let Some(accepted) = accepted_from(fields, answer)
+        {
+            return Ok(accepted);
+        }
     }
     Err(SendError::OutcomeUnknown(UnknownOutcome::Unreadable { http_status }))
 }
@@ -223,9 +226,7 @@ fn judge_error(error: Box<GraphError>, answer: &Answer) -> SendError {
     SendError::Rejected(error)
 }
 
-fn accepted_from(answer: &Answer) -> Option<SendAccepted> {
-    let value: Value = serde_json::from_slice(&answer.body).ok()?;
-    let mut fields = Fields::from_value(value)?;
+fn accepted_from(mut fields: Fields, answer: &Answer) -> Option<SendAccepted> {
     let mut message = fields.objects("messages").into_iter().next()?;
     let mut contact = fields.objects("contacts").into_iter().next().unwrap_or_default();
     Some(SendAccepted {
