@@ -150,12 +150,10 @@ fn never_sent(status: &Status) -> bool {
 /// calls that INTERNAL (hyper 1.12, `proto/h2/client.rs`). The call may have gone out: it is repeated with the same key, like any
 /// whose outcome is not known.
 fn met_go_away(status: &Status) -> bool {
-    let causes = std::iter::successors(status.source(), |error| error.source());
-    let said = causes.filter_map(|error| error.downcast_ref::<h2::Error>());
+    let causes = std::iter::successors(status.source(), |&error| error.source());
+    let mut said = causes.filter_map(|error| error.downcast_ref::<h2::Error>());
     status.code() == Code::Internal
-        && said
-            .into_iter()
-            .any(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+        && said.any(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
