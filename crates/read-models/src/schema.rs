@@ -399,6 +399,15 @@ pub(crate) async fn migrate(db: &Db, shards: impl Iterator<Item = i64>) -> Resul
         let sql = format!("create table if not exists {} {columns}", qualified(dialect, name));
         tx.execute(&sql.into(), &[]).await?;
     }
+    // Before the tables, as whoever writes: this waits for a batch that is being written by another process, and an index that is
+    // there already holds up the next one until this is committed. The other way round each waits for the other.
+    for shard in shards {
+        let sql = format!(
+            "insert into {} (shard, position, recorded_at, epoch) values ($1, 0, 0, 0) on conflict do nothing",
+            qualified(dialect, "positions")
+        );
+        tx.execute(&sql.into(), &[crate::db::Value::Int(shard)]).await?;
+    }
     for table in View::ALL.into_iter().flat_map(View::tables) {
         tx.execute(&table.create(dialect, table.name).into(), &[]).await?;
         // A table that was rebuilt has its indexes under other names.
@@ -410,13 +419,6 @@ pub(crate) async fn migrate(db: &Db, shards: impl Iterator<Item = i64>) -> Resul
         {
             tx.execute(&index.into(), &[]).await?;
         }
-    }
-    for shard in shards {
-        let sql = format!(
-            "insert into {} (shard, position, recorded_at, epoch) values ($1, 0, 0, 0) on conflict do nothing",
-            qualified(dialect, "positions")
-        );
-        tx.execute(&sql.into(), &[crate::db::Value::Int(shard)]).await?;
     }
     tx.commit().await
 }
