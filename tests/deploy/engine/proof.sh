@@ -90,7 +90,7 @@ make_image_of_assent() {
         docker rm assent-program
 }
 
-# The layer of the dependencies is the one `cargo build` before the sources are copied.
+# The layer of the dependencies is the one `deploy/build` before the sources are copied.
 rebuild_image() {
     local log=$work/rebuild.log started=$SECONDS
     # Never what an earlier run has built.
@@ -104,7 +104,7 @@ rebuild_image() {
 
 dependencies_were_kept() { # log
     local number
-    number=$(sed -nE 's/^#([0-9]+) \[.*build [0-9/]+\] RUN cargo build .*/\1/p' "$1" | head -n 1)
+    number=$(sed -nE 's/^#([0-9]+) \[.*build [0-9/]+\] RUN deploy\/build.*/\1/p' "$1" | head -n 1)
     [[ -n $number ]] && grep -q "^#$number CACHED" "$1"
 }
 
